@@ -1,0 +1,1 @@
+"""GTSD: a daily accountability API."""
