@@ -1,0 +1,52 @@
+"""Nothing in the project depends on, or tells of, the machine that it was written on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# Built from parts, so that this file does not hold what it forbids.
+_HOSTS = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("registry", "yarnpkg", "com"),
+        ("deb", "debian", "org"),
+        ("ftp", "debian", "org"),
+        ("security", "debian", "org"),
+        ("archive", "ubuntu", "com"),
+        ("proxy", "golang", "org"),
+    )
+]
+_WORDS = [".." + "/shared", "SPEC" + ".md", "issues" + " show"]
+_PATHS = [r"/home/\w+/", r"/Users/\w+/", r"(?<![\w.])/root/", r"(?<![\w.])/work/\w", r"file:///\w"]
+FORBIDDEN = re.compile("|".join([*map(re.escape, _HOSTS), *map(re.escape, _WORDS), *_PATHS]))
+
+
+def mentions(text: str) -> list[str]:
+    """The lines that name a package index, a path of somebody's machine or a way of working."""
+    return [
+        f"line {number}: {line.strip()[:100]}"
+        for number, line in enumerate(text.splitlines(), 1)
+        if FORBIDDEN.search(line)
+    ]
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace")
+
+
+def test_no_file_names_an_index_or_a_machine(root: Path, files: list[Path]) -> None:
+    """Which index serves the packages is the business of the machine that installs them."""
+    this = Path(__file__).resolve()
+    found = {str(p.relative_to(root)): mentions(_text(p)) for p in files if p.resolve() != this}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_forbidden_mentions_are_found() -> None:
+    """Each kind of mention is seen, and what merely looks like one is not."""
+    for word in [*_HOSTS, *_WORDS, "cd /home/ann/x", "see /root/x", "in /work/main", "file:///o"]:
+        assert mentions(f"first\nsee {word}\n") == [f"line 2: see {word}"]
+    assert mentions("docs at python.org\n./work/main\n/homepage\ntemplate/root/etc") == []
