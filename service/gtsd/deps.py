@@ -1,0 +1,79 @@
+"""What is passed down to every handler instead of globals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .settings import Settings
+    from .stores.cache import Cache
+    from .stores.limits import Limits
+    from .stores.postgres import Postgres
+    from .stores.redis import Redis
+    from .stores.s3 import ObjectStore
+    from .telemetry.metrics import Metrics
+    from .web.call import Account
+    from .web.tokens import AccessTokens
+
+
+class Accounts(Protocol):
+    """Finds what every request needs to know of a user."""
+
+    async def find(self, user_id: int) -> Account | None:
+        """None where there is no such user."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes and checks passwords off the event loop."""
+
+    async def hash(self, password: str) -> str:
+        """A new hash with its parameters and salt inside."""
+        ...
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """False for None, after the same work: the time tells nothing of whether a user exists."""
+        ...
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether the hash was made with weaker parameters than today's."""
+        ...
+
+
+class Mails(Protocol):
+    """Sends the mails of an account."""
+
+    async def send(self, kind: str, email: str, token: str) -> None:
+        """Hand over one mail; must not reveal by its duration whether the account exists."""
+        ...
+
+
+@dataclass(slots=True)
+class Life:
+    """Where the process is between its start and its end."""
+
+    started: float
+    ready: bool = False
+    draining: bool = False
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that handlers, operations and the web layer share."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    postgres: Postgres
+    redis: Redis
+    cache: Cache
+    limits: Limits
+    objects: ObjectStore
+    tokens: AccessTokens
+    accounts: Accounts
+    passwords: Passwords
+    mails: Mails
+    life: Life = field(default_factory=lambda: Life(0.0))

@@ -1,0 +1,72 @@
+"""What a handler is given: the request, checked, and everything it may use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import Unauthenticated
+from .routes import Route
+from .tokens import Verified
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPHeaders
+
+    from ..deps import Deps
+
+
+class Account(msgspec.Struct, frozen=True, rename="camel"):
+    """What every request needs to know of a user, and no more."""
+
+    id: int
+    timezone: str
+    is_active: bool
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it came: ``path`` and ``query`` undecoded, ``address`` behind trusted proxies."""
+
+    id: str
+    method: str
+    path: str
+    query: str
+    headers: HTTPHeaders
+    address: str
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class Call:
+    """One use of a route."""
+
+    deps: Deps
+    request: Request
+    route: Route
+    params: Mapping[str, int]
+    token: Verified | None = None
+    account: Account | None = None
+    # Instances of route.body and route.query, where the route declares them.
+    body: Any = None
+    query: Any = None
+    # Of the answer, whatever becomes of the call.
+    headers: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def user(self) -> Account:
+        """Whose token came with the request; the policy USER guarantees that there is one."""
+        if self.account is None:
+            raise Unauthenticated
+        return self.account
+
+    @property
+    def token_id(self) -> str:
+        """The claim ``jti`` of the access token."""
+        if self.token is None:
+            raise Unauthenticated
+        return self.token.token_id

@@ -1,0 +1,128 @@
+"""From a request to its answer: who asks, how often, with what; then the handler."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..deps import Deps
+from ..errors import ApiError, Forbidden, TooManyRequests, Unauthenticated, UnsupportedMediaType
+from ..stores.limits import Limit, Usage, address_subject
+from . import headers
+from .answers import Answer
+from .bodies import decode_body, decode_query
+from .call import Account, Call
+from .routes import Limited, Policy
+
+_BEARER: Final = "bearer "
+_JSON_TYPES: Final = frozenset({"application/json", "application/json;charset=utf-8"})
+
+
+class Pipeline:
+    """Runs one call of a route; raises ApiError for every refusal."""
+
+    def __init__(self, deps: Deps) -> None:
+        settings = deps.settings
+        self._deps = deps
+        self._anonymous = Limit("anonymous", settings.limit_anonymous, 60)
+        self._user = Limit("user", settings.limit_user, 60)
+        self._extra = {
+            Limited.AUTH_WRITE: Limit("auth_write", settings.limit_auth_write, 60),
+            Limited.HEAVY: Limit("heavy", settings.limit_heavy, 60),
+        }
+
+    async def answer(self, call: Call) -> Answer:
+        """The handler's answer; headers for every outcome are left in ``call.headers``."""
+        policy = call.route.policy
+        if policy is Policy.OPS:
+            return await call.route.handler(call)
+        if policy is Policy.USER:
+            call.account = await self._identify(call)
+        else:
+            await self._limit_address(call)
+        self._read(call)
+        answer = await call.route.handler(call)
+        if policy is Policy.USER:
+            return _personal(call, answer)
+        return answer
+
+    async def _identify(self, call: Call) -> Account:
+        try:
+            call.token = self._deps.tokens.verify(_bearer(call))
+        except ApiError:
+            # Guessing tokens is limited like everything else that comes without one.
+            await self._limit_address(call)
+            raise
+        await self._limit_user(call, call.token.user_id)
+        account = await self._deps.accounts.find(call.token.user_id)
+        if account is None:
+            raise Unauthenticated
+        if not account.is_active:
+            raise Forbidden("This account is deactivated.", code="account_deactivated")
+        return account
+
+    async def _limit_address(self, call: Call) -> None:
+        subject = address_subject(call.request.address)
+        hits = [(self._anonymous, subject)]
+        if call.route.limit is not None:
+            hits.append((self._extra[call.route.limit], subject))
+        await self._hit(call, hits)
+
+    async def _limit_user(self, call: Call, user_id: int) -> None:
+        subject = str(user_id)
+        hits = [(self._user, subject)]
+        if call.route.limit is Limited.AUTH_WRITE:
+            hits.append((self._extra[Limited.AUTH_WRITE], address_subject(call.request.address)))
+        elif call.route.limit is not None:
+            hits.append((self._extra[call.route.limit], subject))
+        await self._hit(call, hits)
+
+    async def _hit(self, call: Call, hits: list[tuple[Limit, str]]) -> None:
+        usages = await self._deps.limits.hit_all(hits)
+        call.headers.update(_usage_headers(usages))
+        for usage in usages:
+            if not usage.allowed:
+                raise TooManyRequests(retry_after=usage.retry_after_s)
+
+    def _read(self, call: Call) -> None:
+        route, request = call.route, call.request
+        if route.query is not None:
+            call.query = decode_query(request.query, route.query)
+        if route.body is None:
+            return
+        if request.body:
+            _check_media_type(request.headers.get("Content-Type", ""))
+        # An empty body is an empty object, so that the answer names every field that is missing.
+        call.body = decode_body(request.body or b"{}", route.body, self._deps.settings.json_depth)
+
+
+def _bearer(call: Call) -> str:
+    given = call.request.headers.get("Authorization", "")
+    if given[: len(_BEARER)].lower() != _BEARER:
+        raise Unauthenticated
+    return str(given[len(_BEARER) :]).strip()
+
+
+def _check_media_type(given: str) -> None:
+    if given.replace(" ", "").replace('"', "").lower() not in _JSON_TYPES:
+        raise UnsupportedMediaType
+
+
+def _usage_headers(usages: list[Usage]) -> dict[str, str]:
+    """The limit that is nearest to being reached, in the header fields of the IETF draft."""
+    usage = min(usages, key=lambda usage: (usage.allowed, usage.remaining))
+    return {
+        "RateLimit-Limit": str(usage.limit.amount),
+        "RateLimit-Remaining": str(usage.remaining),
+        "RateLimit-Reset": str(usage.reset_s),
+    }
+
+
+def _personal(call: Call, answer: Answer) -> Answer:
+    call.headers["Cache-Control"] = "no-store"
+    if call.route.method != "GET" or answer.status != 200:
+        return answer
+    tag = headers.etag(answer.body)
+    call.headers["ETag"] = tag
+    if headers.matches(call.request.headers.get("If-None-Match"), tag):
+        return Answer(304, b"", answer.headers)
+    return answer

@@ -1,0 +1,154 @@
+"""The HTTP server: Tornado's protocol code with our own delegate on top.
+
+``tornado.web`` is left out on purpose: one envelope for every answer, refusals before the body is
+read and a log line without secrets are less code on the protocol's own interface than as overrides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import Any
+
+from tornado import httputil
+from tornado.httpserver import HTTPServer
+
+from ..deps import Deps
+from . import headers
+from .answers import Answer
+from .call import Request
+from .exchange import Exchange
+from .pipeline import Pipeline
+from .routes import Match, RouteTable
+
+
+class Api(httputil.HTTPServerConnectionDelegate):
+    """Answers every request that arrives on the given sockets."""
+
+    def __init__(self, deps: Deps, table: RouteTable) -> None:
+        settings = deps.settings
+        self.deps = deps
+        self.pipeline = Pipeline(deps)
+        self.max_body = settings.max_body_bytes
+        self.trusted_proxies = [ipaddress.ip_network(net) for net in settings.trusted_proxies]
+        self._table = table
+        self._exchanges: set[Exchange] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._date = (0, "")
+        self._security = tuple(headers.SECURITY.items())
+        self._server = HTTPServer(
+            self,
+            idle_connection_timeout=settings.keepalive_timeout,
+            body_timeout=settings.body_timeout,
+            max_header_size=16 * 1024,
+            max_body_size=settings.max_body_bytes,
+            chunk_size=64 * 1024,
+        )
+
+    def serve(self, sockets: list[socket.socket]) -> None:
+        """Start to accept on listening, non-blocking sockets."""
+        self._server.add_sockets(sockets)
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> Exchange:
+        """Tornado's hook for each new request on a connection."""
+        context: Any = request_conn.context  # type: ignore[attr-defined]  # HTTP1Connection
+        return Exchange(self, request_conn, context.address[0] if context.address else "")
+
+    def match(self, method: str, path: str) -> Match:
+        """The route of a request; raises NotFound, MethodNotAllowed."""
+        return self._table.match(method, path)
+
+    def options(self, request: Request) -> Answer | None:
+        """The answer to OPTIONS; None for every other method. Raises NotFound."""
+        if request.method != "OPTIONS":
+            return None
+        methods = self._table.allowed(request.path)
+        out = {"Allow": ", ".join(methods)}
+        if request.headers.get("Origin") in self.deps.settings.cors_origins:
+            out |= headers.preflight(methods)
+        return Answer(204, b"", out)
+
+    def standing_headers(self, origin: str | None) -> Iterator[tuple[str, str]]:
+        """What every answer carries."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = (now, formatdate(now, usegmt=True))
+        yield "Date", self._date[1]
+        yield from self._security
+        yield from headers.cors(origin, self.deps.settings.cors_origins).items()
+
+    @property
+    def draining(self) -> bool:
+        """Whether every answer asks its client to connect anew."""
+        return self.deps.life.draining
+
+    def has_room(self) -> bool:
+        """Whether one more request may be worked on."""
+        return self.deps.life.in_flight < self.deps.settings.max_in_flight
+
+    def count_shed(self) -> None:
+        """One more request was refused because too many are in work."""
+        self.deps.metrics.shed.inc()
+
+    @contextmanager
+    def in_work(self) -> Iterator[None]:
+        """Count a request while it is worked on."""
+        life, gauge = self.deps.life, self.deps.metrics.in_flight
+        life.in_flight += 1
+        gauge.set(life.in_flight)
+        try:
+            yield
+        finally:
+            life.in_flight -= 1
+            gauge.set(life.in_flight)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work on a request, whatever becomes of its connection."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def exchange_began(self, exchange: Exchange) -> None:
+        """A request has started to come in."""
+        self._exchanges.add(exchange)
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """A request was answered, or its client has gone."""
+        self._exchanges.discard(exchange)
+
+    def start_draining(self) -> None:
+        """From now on each answer closes its connection, once the client has it."""
+        self.deps.life.draining = True
+        self._server.conn_params.no_keep_alive = True
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; a socket of systemd's stays open there, and its queue with it."""
+        self._server.stop()
+
+    async def finish(self, bound: float, idle: float) -> int:
+        """Wait until nothing is in work and no client is connected.
+
+        A client with an idle connection, a proxy say, gets ``idle`` seconds to close it by itself:
+        closing under its hands could meet a request that is just being sent. ``bound`` seconds are
+        the limit for everything. Gives the number of requests that were abandoned.
+        """
+        loop = asyncio.get_running_loop()
+        ends, idle_ends = loop.time() + bound, loop.time() + min(idle, bound)
+        while loop.time() < ends:
+            busy = bool(self._exchanges or self._tasks)
+            if not busy and (not self._server._connections or loop.time() >= idle_ends):
+                break
+            await asyncio.sleep(0.02)
+        abandoned = len(self._exchanges)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.close_all_connections()
+        return abandoned
