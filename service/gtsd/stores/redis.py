@@ -1,21 +1,20 @@
 """Redis, which may vanish at any time: whoever uses it must be able to go on without.
 
-A command that fails or is not answered in time opens the breaker, and from then on every call
-raises ``RedisAway`` at once instead of waiting. A background probe closes it when Redis takes
-writes again. Only plain commands are used: a production ACL forbids scripts (EVAL, EVALSHA,
-FUNCTION) and all of ``@dangerous``, and confines us to keys that begin with ``gtsd:``.
+A call that fails or is not answered in time opens the breaker, and from then on every call raises
+``RedisAway`` at once instead of waiting. A background probe closes it when Redis takes writes
+again. Only plain commands are sent: the ACL of production forbids scripts (EVAL, EVALSHA) and all
+of ``@dangerous``, and confines us to keys that begin with ``gtsd:``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
-from redis import exceptions as refusals
+from redis import exceptions as failures
 
 from gtsd import deadline
 from gtsd.stores.redis_pool import Command, Pool, make_pool
@@ -26,18 +25,11 @@ if TYPE_CHECKING:
     from gtsd.telemetry.metrics import Metrics
 
 PREFIX = "gtsd:"
-PROBE_KEY = PREFIX + "probe"
-
-# With these answers the server says that it is there but cannot serve us now; to a request that is
-# the same as a server that is away. Any other error answer is a fault of ours, and is raised.
-AWAY = frozenset(
-    {"LOADING", "READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY"}
-    | {"NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "TRYAGAIN"}
-)
+PROBE: Command = ("SET", f"{PREFIX}probe", "1", "EX", 60)
 
 
-class RedisAway(Exception):
-    """Redis is not configured, unreachable, too slow or refuses to serve; never shown to a client."""
+class RedisAway(Exception):  # noqa: N818 - says how things are, as the errors of errors.py do
+    """Redis is not configured, unreachable, too slow or refuses; never shown to a client."""
 
 
 class Redis:
@@ -48,22 +40,24 @@ class Redis:
         self._timeout = timeout
         self._up = metrics.redis_up
         self._available = pool is not None
-        self._failures = 0
         self._on_return: list[Callable[[], Awaitable[None]]] = []
         self._probing: asyncio.Task[None] | None = None
         self._up.set(int(self._available))
 
     @classmethod
     async def open(cls, settings: Settings, metrics: Metrics) -> Redis:
-        """Connect if there is a server; without a URL the result is never available, and silent."""
-        if settings.redis_url is None:
-            return cls(None, settings.redis_timeout, metrics)
-        pool = await make_pool(
-            settings.redis_url, settings.redis_max_connections, settings.redis_timeout
-        )
+        """Try the server once; without a URL the result is never available, and silent.
+
+        Raises ValueError or OSError for a wrong URL or certificate file, not for a server that is
+        away.
+        """
+        pool = None
+        if settings.redis_url is not None:
+            pool = await make_pool(
+                settings.redis_url, settings.redis_max_connections, settings.redis_timeout
+            )
         redis = cls(pool, settings.redis_timeout, metrics)
-        with contextlib.suppress(RedisAway):  # the breaker is open then, and that was logged
-            await redis._check(settings.redis_timeout)
+        await redis.ping(settings.redis_timeout)
         return redis
 
     @property
@@ -78,110 +72,102 @@ class Redis:
 
     @property
     def generation(self) -> int:
-        """Rises whenever a connection was lost, and with the first one.
+        """Rises with each connection that is lost.
 
-        The server behind a new connection may be another one, or the old one restarted from older
-        data: what it acknowledged before may be gone.
+        The server behind the next one may have lost what it had acknowledged: restarted from older
+        data, or another server altogether.
         """
-        return self._failures + (self._pool.reconnects if self._pool else 0)
+        return self._pool.losses if self._pool else 0
 
     def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Call this each time Redis is available again; it may raise ``RedisAway``, nothing else."""
+        """Have this called whenever Redis is available again; it must raise nothing."""
         self._on_return.append(callback)
 
     async def run(self, *commands: Command, heed_deadline: bool = True) -> list[Any]:
-        """Send all commands at once and return their replies in order, as RESP 2 has them: bytes,
-        int, list or None.
+        """Send all commands at once; their replies are in order and as RESP 2 has them: bytes, int,
+        list or None. It is no transaction: others' commands may come in between.
 
-        Raises ``RedisAway``. It waits for at most the Redis timeout or, unless that is not to be
-        heeded, for what the request has left.
+        Raises ``RedisAway``, also for an error answer. Waits for at most the Redis timeout and,
+        where it is heeded, for what the deadline of the request leaves.
         """
         if self._pool is None or not self._available:
             raise RedisAway("the breaker is open" if self._pool else "not configured")
         left = deadline.remaining() if heed_deadline else None
         allowed = self._timeout if left is None else min(self._timeout, left)
-        return await self._send(self._pool, commands, allowed)
+        operation = str(commands[0][0]) if len(commands) == 1 else "PIPELINE"
+        with tracing.span(
+            f"redis {operation}",
+            tracing.CLIENT,
+            {"db.system.name": "redis", "db.operation.name": operation},
+        ):
+            return await self._send(self._pool, commands, allowed)
 
-    async def ping(self, timeout: float) -> bool:
+    async def ping(self, within: float) -> bool:
         """Whether Redis takes a write within so many seconds; False at once while it is away."""
-        if not self._available:
+        if self._pool is None or not self._available:
             return False
-        try:
-            await self._check(timeout)
-        except RedisAway:
-            return False
-        return True
+        return await self._takes_writes(self._pool, within)
 
     async def close(self) -> None:
-        """Stop probing and close all connections."""
+        """Stop probing and close all connections; calls raise ``RedisAway`` from here on."""
         self._available = False
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         if self._pool is not None:
-            await self._pool.drop()
+            await self._pool.close()
 
     async def _send(self, pool: Pool, commands: tuple[Command, ...], allowed: float) -> list[Any]:
-        operation = str(commands[0][0]) if len(commands) == 1 else "PIPELINE"
-        attributes = {"db.system.name": "redis", "db.operation.name": operation}
-        with tracing.span(f"redis {operation}", tracing.CLIENT, attributes):
-            try:
-                async with asyncio.timeout(allowed):
-                    return await pool.exchange(commands)
-            except TimeoutError:
-                # With less time than usual the silence says nothing about Redis.
-                if allowed >= self._timeout:
-                    self._lose(f"no answer within {allowed:g} s")
-                raise RedisAway("no answer in time") from None
-            except (refusals.ConnectionError, OSError) as error:
-                self._lose(_reason(error))
-                raise RedisAway(_reason(error)) from error
-            except refusals.ResponseError as error:
-                if _code(error) not in AWAY:
-                    raise
-                self._lose(_reason(error))
-                raise RedisAway(_reason(error)) from error
+        try:
+            async with asyncio.timeout(allowed):
+                return await pool.exchange(commands)
+        except TimeoutError:
+            # With less time than usual, silence says nothing of Redis.
+            if allowed >= self._timeout:
+                self._lose(f"no answer within {allowed:g} s")
+            raise RedisAway("no answer in time") from None
+        except failures.DataError:
+            raise
+        except (failures.RedisError, OSError) as error:
+            # An error answer too: a server that is loading, full, read-only or that denies us a
+            # command is of no more use to a request than one that is gone.
+            self._lose(f"{type(error).__name__}: {error}")
+            raise RedisAway(str(error)) from error
 
-    async def _check(self, timeout: float) -> None:
-        # A write, because a full, read-only or misconfigured server still answers PING.
-        if self._pool is None:
-            raise RedisAway("not configured")
-        await self._send(self._pool, (("SET", PROBE_KEY, "1", "EX", 60),), timeout)
+    async def _takes_writes(self, pool: Pool, within: float) -> bool:
+        # Not PING, which a full, read-only or misconfigured server still answers.
+        try:
+            await self._send(pool, (PROBE,), within)
+        except RedisAway:
+            return False
+        return True
 
     def _lose(self, reason: str) -> None:
-        self._failures += 1
         if not self._available:
             return
         self._available = False
         self._up.set(0)
         logger.warning("Redis is away, going on without it: {}", reason)
-        self._probing = asyncio.get_running_loop().create_task(self._probe())
+        if self._pool is not None:
+            self._probing = asyncio.get_running_loop().create_task(self._probe(self._pool))
 
-    async def _probe(self) -> None:
+    async def _probe(self, pool: Pool) -> None:
         """Try about once a second until Redis takes a write, then let everybody use it again."""
-        assert self._pool is not None
-        # Connections that lie idle may be dead too; each would cost a request its timeout.
-        await self._pool.drop()
+        # Idle connections may be dead as well; each would cost a request its timeout.
+        await pool.drop()
         while not self._available:
-            # Jittered: many processes lost it at the same moment.
-            await asyncio.sleep(random.uniform(0.5, 1.0))
-            with contextlib.suppress(RedisAway):
-                await self._pool.reload()
-                await self._check(self._timeout)
-                await self._return()
-
-    async def _return(self) -> None:
-        self._available = True
-        self._up.set(1)
-        logger.info("Redis is back")
+            # Jittered, because many processes lost it at the same moment.
+            await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - guards nothing
+            try:
+                await pool.reload()
+            except OSError as error:
+                logger.warning("Going on with the old certificates for Redis: {}", error)
+            if await self._takes_writes(pool, self._timeout):
+                self._return()
         for callback in self._on_return:
             await callback()
 
-
-def _code(error: Exception) -> str:
-    """The first word of an error answer, which redis-py cuts off from those that it knows."""
-    return getattr(error, "status_code", None) or str(error).partition(" ")[0]
-
-
-def _reason(error: Exception) -> str:
-    return f"{_code(error)} {error}".strip() if _code(error) in AWAY else str(error)
+    def _return(self) -> None:
+        self._available = True
+        self._up.set(1)
+        logger.info("Redis is back")
