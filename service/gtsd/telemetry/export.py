@@ -1,0 +1,57 @@
+"""Sends spans to a collector, by OTLP over HTTP, from a thread with a bounded queue.
+
+Headers, certificates and timeouts of the collector come from OpenTelemetry's own variables
+(``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_EXPORTER_OTLP_CERTIFICATE`` …), which the exporter reads.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+if TYPE_CHECKING:
+    from gtsd.settings import Settings
+
+QUEUE_SPANS: Final = 2_048
+BATCH_SPANS: Final = 512
+SCHEDULE_MS: Final = 2_000
+TIMEOUT_S: Final = 5.0
+
+
+def traces_url(endpoint: str) -> str:
+    """Where the collector takes traces, given its base URL."""
+    return f"{endpoint.rstrip('/')}/v1/traces"
+
+
+def provider_for(settings: Settings, endpoint: str) -> TracerProvider:
+    """A provider of this service's name, sampling as the settings say."""
+    provider = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(settings.otel_sample_ratio)),
+        resource=Resource.create(
+            {
+                "service.name": settings.otel_service_name,
+                "service.version": settings.app_version,
+                "deployment.environment": settings.app_env,
+                "host.name": socket.gethostname(),
+                "process.pid": os.getpid(),
+            }
+        ),
+        # Ours is bounded; its own would block the end of the process once more.
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(
+        BatchSpanProcessor(
+            OTLPSpanExporter(endpoint=traces_url(endpoint), timeout=TIMEOUT_S),
+            max_queue_size=QUEUE_SPANS,
+            schedule_delay_millis=SCHEDULE_MS,
+            max_export_batch_size=BATCH_SPANS,
+        )
+    )
+    return provider
