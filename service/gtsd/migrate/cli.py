@@ -1,0 +1,213 @@
+"""``gtsd migrate``: what it understands, and what it prints and returns."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg2
+
+from gtsd.migrate import ledger, report, runner, schema
+from gtsd.migrate.connection import Link
+from gtsd.migrate.errors import BadUsage, MigrationError
+from gtsd.migrate.files import Migration, read_folder
+from gtsd.migrate.plan import PHASES, explain, select, select_undo
+from gtsd.settings import TABLE, Problem, Settings, SettingsError
+from gtsd.settings_reading import collect
+from gtsd.settings_rules import broken
+
+# In a checkout; a release says where its own are.
+DEFAULT_FOLDER = Path(__file__).parents[3] / "migrations"
+# The settings that a migration reads: it runs without the secrets that only the API needs.
+_OURS = ("APP_ENV", "DATABASE_URL", "APP_VERSION")
+
+_EPILOG = """\
+DATABASE_URL (or DATABASE_URL_FILE, or a systemd credential) names PostgreSQL itself, not a pooler.
+
+exit codes:
+  0  done, or nothing to do
+  1  a statement failed, or the database cannot be reached
+  2  bad usage, or files that cannot be run as they are
+  3  a lock was not had within the budget
+  4  drift: files changed after they were applied, out of order, or schema.sql differs
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``migrate`` and its own commands to those of ``gtsd``."""
+    migrate = subparsers.add_parser(
+        "migrate",
+        help="bring the database's schema up, down, or tell where it is",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = migrate.add_subparsers(dest="migrate_command", metavar="command", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--folder", type=Path, default=DEFAULT_FOLDER, help="the migrations (default: %(default)s)"
+    )
+    run = argparse.ArgumentParser(add_help=False, parents=[common])
+    run.add_argument(
+        "--budget",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for locks altogether (default: 60)",
+    )
+    run.add_argument(
+        "--statement-timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="of each statement in a transaction; 0 is none (default: 30)",
+    )
+    run.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--to", type=int, metavar="N", help="the last one to apply")
+    which.add_argument("--phase", choices=PHASES, default="all", help="default: all, in order")
+
+    commands.add_parser("up", parents=[run, which], help="apply what is pending")
+    down = commands.add_parser("down", parents=[run], help="undo, newest first")
+    down.add_argument("--to", type=int, metavar="N", help="the last one to keep; 0 keeps none")
+    down.add_argument("--steps", type=int, metavar="N", help="how many to undo")
+    down.add_argument("--yes", action="store_true", help="really, in production")
+    status = commands.add_parser("status", parents=[common], help="what is applied since when")
+    status.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("plan", parents=[common, which], help="what up would do")
+    verify = commands.add_parser("verify", parents=[common], help="compare files and database")
+    verify.add_argument("--schema", action="store_true", help="with schema.sql, too; needs pg_dump")
+    dump = commands.add_parser("dump", parents=[common], help="write schema.sql from the database")
+    for command in (verify, dump):
+        command.add_argument("--pg-dump", metavar="PATH", help="the program to use")
+
+
+class _Call(NamedTuple):
+    args: argparse.Namespace
+    settings: Settings
+    environ: Mapping[str, str]
+
+    @property
+    def options(self) -> runner.Options:
+        given = self.args
+        version = self.settings.app_version
+        return runner.Options(given.budget, given.statement_timeout, version, _say)
+
+    def link(self) -> Link:
+        return Link(self.settings.database_url, f"gtsd migrate {self.args.migrate_command}")
+
+
+def main(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Do what the parsed arguments say; returns the exit code."""
+    try:
+        call = _Call(args, _settings(environ), environ)
+        sys.stdout.write(_COMMANDS[args.migrate_command](call) + "\n")
+    except SettingsError as error:
+        for problem in error.problems:
+            _say(f"{problem.variable} {problem.problem}\n    example: {problem.example}")
+        return BadUsage.exit_code
+    except MigrationError as error:
+        _say(str(error))
+        return error.exit_code
+    except psycopg2.Error as error:
+        _say(f"the database said: {' '.join(str(error).split())}")
+        return MigrationError.exit_code
+    return 0
+
+
+def _settings(environ: Mapping[str, str]) -> Settings:
+    """The few that count here, held to the same rules as in the API; raises SettingsError."""
+    values, problems = collect(TABLE, environ)
+    settings = Settings(**values)
+    names = {setting.field: setting.env for setting in TABLE}
+    problems += [
+        Problem(names[field].name, sentence, names[field].assignment)
+        for field, sentence in broken(settings)
+    ]
+    # The first one of a variable; what follows from it is not news.
+    ours = {p.variable: p for p in reversed(problems) if p.variable in _OURS}
+    if ours:
+        raise SettingsError(list(ours.values()))
+    return settings
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _up(call: _Call) -> str:
+    args = call.args
+    if args.dry_run:
+        return _plan(call)
+    url, options = call.settings.database_url, call.options
+    done = runner.up(url, args.folder, to=args.to, phase=args.phase, options=options)
+    return f"{len(done)} applied" if done else "nothing to do"
+
+
+def _down(call: _Call) -> str:
+    args = call.args
+    if args.dry_run:
+        applied, _ = _split(call)
+        return explain(select_undo(applied, to=args.to, steps=args.steps), undo=True)
+    if call.settings.app_env == "production" and not args.yes:
+        raise BadUsage("down loses data: in production it needs --yes. Nothing done")
+    url, options = call.settings.database_url, call.options
+    done = runner.down(url, args.folder, to=args.to, steps=args.steps, options=options)
+    return f"{len(done)} undone" if done else "nothing to do"
+
+
+def _plan(call: _Call) -> str:
+    applied, pending = _split(call)
+    args = call.args
+    return explain(select(pending, to=args.to, phase=args.phase, applied=len(applied)))
+
+
+def _status(call: _Call) -> str:
+    migrations = read_folder(call.args.folder)
+    with call.link() as link:
+        records = report.status(ledger.read(link), migrations)
+    return report.as_json(records) if call.args.json else report.as_table(records)
+
+
+def _verify(call: _Call) -> str:
+    migrations = read_folder(call.args.folder)
+    with call.link() as link:
+        found = report.verify(link, migrations)
+    if not call.args.schema:
+        return found
+    schema.refuse_difference(_dumped(call), call.args.folder / schema.FILE)
+    return f"{found}, the schema is that of {schema.FILE}"
+
+
+def _dump(call: _Call) -> str:
+    _, pending = _split(call)
+    if pending:
+        raise MigrationError("the database is behind the files: run up first. Nothing written")
+    path: Path = call.args.folder / schema.FILE
+    path.write_text(_dumped(call))
+    return f"wrote {path}"
+
+
+def _dumped(call: _Call) -> str:
+    return schema.dump(call.settings.database_url, call.environ, call.args.pg_dump)
+
+
+def _split(call: _Call) -> tuple[list[Migration], list[Migration]]:
+    """What is applied and what is pending; raises Drift."""
+    migrations = read_folder(call.args.folder)
+    with call.link() as link:
+        pending = ledger.pending(link, migrations)
+    return migrations[: len(migrations) - len(pending)], pending
+
+
+_COMMANDS: dict[str, Callable[[_Call], str]] = {
+    "up": _up,
+    "down": _down,
+    "plan": _plan,
+    "status": _status,
+    "verify": _verify,
+    "dump": _dump,
+}
