@@ -8,18 +8,26 @@ that ``<NAME>_FILE`` names; or as a systemd credential, a file of the variable's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 
 from gtsd import settings_kinds as kind
-from gtsd import settings_rules, settings_urls
-from gtsd.settings_reading import Env, Problem, Setting, SettingsError, collect
+from gtsd import settings_rules
+from gtsd.settings_reading import Env, Problem, Setting, SettingsError, collect, typos
 
-__all__ = ["TABLE", "Problem", "Settings", "SettingsError", "read"]
+__all__ = [
+    "POOL_CAP",
+    "TABLE",
+    "Problem",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "read",
+]
 
-_POOL_CAP: Final = 20
+POOL_CAP: Final = 20
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # fmt: off
     app_env: Annotated[str, Env("APP_ENV",
         kind.choice("development", "test", "staging", "production"),
-        "Where this runs; staging and production refuse what is weak.", "production",
+        "development, test, staging or production; the last two refuse what is weak.", "production",
         old="NODE_ENV", section="Process")] = "development"
     host: Annotated[str, Env("GTSD_HOST", kind.address,
         "IP address to listen on when systemd hands over no socket.", "127.0.0.1")] = "127.0.0.1"
@@ -38,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[str, Env("LOG_LEVEL", kind.choice(
             "trace", "debug", "info", "warn", "error", "fatal",
             also={"warning": "warn", "critical": "fatal"}),
-        "Least severe lines that are logged.", "info")] = "info"
+        "Least severe lines to log: trace, debug, info, warn, error or fatal.", "info")] = "info"
     log_format: Annotated[str, Env("GTSD_LOG_FORMAT", kind.choice("auto", "json", "pretty"),
         "Shape of a log line; auto is pretty on a terminal and json elsewhere.", "json")] = "auto"
     git_sha: Annotated[str, Env("GIT_SHA", kind.label,
@@ -49,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[str, Env("DATABASE_URL", kind.postgres_url,
         "Where PostgreSQL is; several hosts, a unix socket and sslmode as libpq reads them.",
         "postgresql://gtsd:<password>@db.example.org:5432/gtsd?sslmode=verify-full",
-        secret=True, section="PostgreSQL")]
+        secret=kind.masked_postgres, section="PostgreSQL")]
     database_pool_size: Annotated[int | None, Env("GTSD_DATABASE_POOL_SIZE", kind.whole(1, 1000),
         "Connections of one process; derived from the three numbers below when it is not given.",
         "20")] = None
@@ -68,7 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis_url: Annotated[str | None, Env("REDIS_URL", kind.redis_url,
         "Where Redis is; without it nothing is cached and each process limits by itself.",
-        "rediss://gtsd:<password>@cache.example.org:6379/0", secret=True, section="Redis")] = None
+        "rediss://gtsd:<password>@cache.example.org:6379/0",
+        secret=kind.masked_redis, section="Redis")] = None
     redis_timeout: Annotated[float, Env("GTSD_REDIS_TIMEOUT", kind.seconds(0.01, 10),
         "Longest wait for Redis before the request goes on without it, in seconds.",
         "0.25")] = 0.25
@@ -79,9 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Object store for photos; give all of the S3 settings or none.",
         "https://s3.example.org", section="Object store")] = None
     s3_access_key_id: Annotated[str | None, Env("S3_ACCESS_KEY_ID", kind.secret,
-        "Name of the key to the object store.", "<access key id>", secret=True)] = None
+        "Name of the key to the object store.", "<access key id>", secret=kind.hidden)] = None
     s3_secret_access_key: Annotated[str | None, Env("S3_SECRET_ACCESS_KEY", kind.secret,
-        "The key to the object store.", "<secret access key>", secret=True)] = None
+        "The key to the object store.", "<secret access key>", secret=kind.hidden)] = None
     s3_bucket: Annotated[str | None, Env("S3_BUCKET", kind.label,
         "Bucket that holds the photos.", "gtsd-production")] = None
     s3_region: Annotated[str, Env("S3_REGION", kind.label,
@@ -101,10 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     jwt_secret: Annotated[str, Env("JWT_SECRET", kind.key,
         "Signs access tokens; the same on every host, at least 32 bytes.",
-        "$(openssl rand -base64 48)", secret=True, section="Accounts")]
+        "$(openssl rand -base64 48)", secret=kind.hidden, section="Accounts")]
     jwt_secret_previous: Annotated[str | None, Env("JWT_SECRET_PREVIOUS", kind.key,
         "The signing secret before the last rotation; its tokens are still accepted.",
-        "<the former JWT_SECRET>", secret=True)] = None
+        "<the former JWT_SECRET>", secret=kind.hidden)] = None
     password_hash_concurrency: Annotated[int, Env("GTSD_PASSWORD_HASH_CONCURRENCY",
         kind.whole(1, 64),
         "Passwords that one process hashes at a time, on threads.", "2")] = 2
@@ -165,39 +174,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.database_pool_size is not None:
             return self.database_pool_size
         share = self.database_max_connections // (self.hosts * self.instances)
-        return max(1, min(_POOL_CAP, share))
+        return max(1, min(POOL_CAP, share))
 
     def shown(self, field: str) -> str:
-        """The value of a field for people to read; secrets are masked."""
-        return _shown(_BY_FIELD[field], getattr(self, field))
+        """The value of a field for people to read, "" for None; secrets are masked."""
+        return _BY_FIELD[field].shown(getattr(self, field))
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{s.field}={self.shown(s.field)!r}' for s in TABLE)})"
 
-    def __rich_repr__(self) -> list[tuple[str, str]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         # msgspec's own would show everything to whoever prints with rich.
         return [(s.field, self.shown(s.field)) for s in TABLE]
-
-
-def _shown(setting: Setting, value: Any) -> str:
-    if value is None:
-        return ""
-    if setting.env.secret:
-        try:
-            if setting.field == "database_url":
-                return settings_urls.postgres_address(value).masked()
-            if setting.field == "redis_url":
-                return settings_urls.redis_address(value).masked()
-        except ValueError:
-            pass  # not a URL, so nothing of it can be shown
-        return "***"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else (",".join(value) if isinstance(value, tuple) else str(value))
-    )
 
 
 def _table() -> tuple[Setting, ...]:
@@ -212,9 +200,14 @@ TABLE: Final = _table()
 _BY_FIELD: Final = {setting.field: setting for setting in TABLE}
 
 
-def read(environ: Mapping[str, str]) -> Settings:
-    """Raises SettingsError with every problem that there is, not only the first."""
+def read(environ: Mapping[str, str], only: Collection[str] = ()) -> Settings:
+    """Raises SettingsError with every problem that there is, not only the first.
+
+    With ``only``, a few fields, problems of the others are let be and those fields are not to be
+    used: who migrates needs no signing secret.
+    """
     values, problems = collect(TABLE, environ)
+    problems += typos(TABLE, environ)
     settings = Settings(**values)
     told = {problem.variable for problem in problems}
     for field, sentence in settings_rules.broken(settings):
@@ -222,6 +215,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         # A value that could not even be read has its own problem already.
         if env.name not in told:
             problems.append(Problem(env.name, sentence, env.assignment))
+    if only:
+        names = {_BY_FIELD[field].env.name for field in only}
+        problems = [problem for problem in problems if problem.variable in names]
     if problems:
         order = {setting.env.name: place for place, setting in enumerate(TABLE)}
         raise SettingsError(sorted(problems, key=lambda p: order.get(p.variable, len(order))))

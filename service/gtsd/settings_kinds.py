@@ -15,6 +15,7 @@ from gtsd import settings_urls
 
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_KEY_BYTES: Final = 32
 _LABEL: Final = re.compile(r"[!-~]{1,100}")
 _FLAGS: Final = {
     "true": True, "1": True, "yes": True, "on": True,
@@ -85,10 +86,31 @@ def secret(text: str) -> str:
     return text
 
 
+def hidden(_: str) -> str:
+    """A secret as it is shown."""
+    return settings_urls.MASK
+
+
+def masked_postgres(url: str) -> str:
+    """The address without its password."""
+    try:
+        return settings_urls.postgres_address(url).masked()
+    except ValueError:
+        return hidden(url)
+
+
+def masked_redis(url: str) -> str:
+    """The address without its password."""
+    try:
+        return settings_urls.redis_address(url).masked()
+    except ValueError:
+        return hidden(url)
+
+
 def key(text: str) -> str:
     """A secret that signs: at least 32 bytes (256 bits), as HS256 wants it (RFC 7518, 3.2)."""
-    if len(secret(text).encode()) < 32:
-        raise ValueError("must have at least 32 bytes, made by a random generator")
+    if len(secret(text).encode()) < _KEY_BYTES:
+        raise ValueError(f"must have at least {_KEY_BYTES} bytes, made by a random generator")
     return text
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 _PREFIX: Final = "GTSD_"
-# Read by `gtsd dev`, which has its own few: not settings of the service.
-_DEV_PREFIX: Final = "GTSD_DEV_"
+# Read by `gtsd dev`, and no settings of the service.
+_OF_OTHERS: Final = ("GTSD_STATE_DIR",)
 _LARGEST_SECRET: Final = 65_536
 _SHOWN: Final = 40
 
@@ -43,7 +43,8 @@ class Env(NamedTuple):
     """Raises ValueError with what is wanted."""
     meaning: str
     example: str
-    secret: bool = False
+    secret: Callable[[str], str] | None = None
+    """Makes a secret fit to be shown; None for what is none."""
     old: str | None = None
     """A former name that is still read."""
     section: str | None = None
@@ -72,6 +73,18 @@ class Setting(NamedTuple):
         """It has no default."""
         return self.default is msgspec.NODEFAULT
 
+    def shown(self, value: Any) -> str:
+        """For people to read, in the form of the environment; "" for None; secrets are masked."""
+        if value is None:
+            return ""
+        if self.env.secret:
+            return self.env.secret(value)
+        if isinstance(value, tuple):
+            return ",".join(value)
+        if isinstance(value, bool):
+            return str(value).lower()
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
 
 class _Given(NamedTuple):
     source: str
@@ -79,14 +92,14 @@ class _Given(NamedTuple):
     text: str
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     """A source that cannot be used; holds the sentence for people."""
 
 
 def collect(
     table: Sequence[Setting], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """A value for each field, and all problems.
+    """A value for each field of the table, and all problems with them.
 
     A field whose value is unusable has its default, or "" where there is none, so that the rules
     about the others can still be tried.
@@ -96,19 +109,22 @@ def collect(
     for setting in table:
         try:
             values[setting.field] = _value(setting, environ)
-        except _Unusable as unusable:
+        except _UnusableError as unusable:
             values[setting.field] = _stand_in(setting, environ)
             problems.append(Problem(setting.env.name, str(unusable), setting.env.assignment))
-    problems.extend(_unknown(table, environ))
-    problems.extend(_misnamed_credentials(table, environ))
     return values, problems
+
+
+def typos(table: Sequence[Setting], environ: Mapping[str, str]) -> list[Problem]:
+    """Names that look as if they were settings, and are not; ``table`` has all there are."""
+    return [*_unknown(table, environ), *_misnamed_credentials(table, environ)]
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     given = list(_sources(setting.env, environ))
     if not given:
         if setting.required:
-            raise _Unusable("is missing")
+            raise _UnusableError("is missing")
         return setting.default
     if len(given) > 1:
         _refuse_second(setting.env, given)
@@ -118,7 +134,7 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     except ValueError as wrong:
         where = "" if source == setting.env.name else f" (from {source})"
         shown = "" if setting.env.secret else _quoted(text)
-        raise _Unusable(f"{wrong}{shown}{where}") from None
+        raise _UnusableError(f"{wrong}{shown}{where}") from None
 
 
 def _sources(env: Env, environ: Mapping[str, str]) -> Iterator[_Given]:
@@ -130,11 +146,11 @@ def _sources(env: Env, environ: Mapping[str, str]) -> Iterator[_Given]:
     if path := environ.get(f"{env.name}_FILE"):
         if not path.startswith("/"):
             # It may be the secret itself, put under the wrong name: do not print it.
-            raise _Unusable(f"has a {env.name}_FILE that is not an absolute path")
+            raise _UnusableError(f"has a {env.name}_FILE that is not an absolute path")
         if text := _content(Path(path), private=True):
             yield _Given(path, text)
         else:
-            raise _Unusable(f"cannot be read from {path}: the file is empty")
+            raise _UnusableError(f"cannot be read from {path}: the file is empty")
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
         credential = Path(folder, env.credential)
         # systemd has set the modes of that folder itself. An empty credential counts as not
@@ -147,27 +163,29 @@ def _content(path: Path, *, private: bool) -> str:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise _Unusable(f"cannot be read from {path}: it is not a regular file")
+            raise _UnusableError(f"cannot be read from {path}: it is not a regular file")
         if private and mode & stat.S_IROTH:
-            raise _Unusable(f"comes from {path}, which everybody may read: chmod o-r {path}")
+            raise _UnusableError(f"comes from {path}, which everybody may read: chmod o-r {path}")
         with path.open("rb") as file:
             content = file.read(_LARGEST_SECRET + 1)
     except OSError as error:
-        raise _Unusable(f"cannot be read from {path}: {error.strerror}") from None
+        raise _UnusableError(f"cannot be read from {path}: {error.strerror}") from None
     if len(content) > _LARGEST_SECRET:
-        raise _Unusable(f"cannot be read from {path}: it is over {_LARGEST_SECRET} bytes")
+        raise _UnusableError(f"cannot be read from {path}: it is over {_LARGEST_SECRET} bytes")
     try:
         return content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise _Unusable(f"cannot be read from {path}: it is not UTF-8") from None
+        raise _UnusableError(f"cannot be read from {path}: it is not UTF-8") from None
 
 
 def _refuse_second(env: Env, given: Sequence[_Given]) -> None:
     sources = " and ".join(source for source, _ in given)
     if env.secret:
-        raise _Unusable(f"is given more than once, by {sources}: keep one")
+        raise _UnusableError(f"is given more than once, by {sources}: keep one")
     if len({text.strip() for _, text in given}) > 1:
-        raise _Unusable(f"is given more than once and differently, by {sources}: keep {env.name}")
+        raise _UnusableError(
+            f"is given more than once and differently, by {sources}: keep {env.name}"
+        )
 
 
 def _stand_in(setting: Setting, environ: Mapping[str, str]) -> Any:
@@ -182,7 +200,7 @@ def _stand_in(setting: Setting, environ: Mapping[str, str]) -> Any:
 def _unknown(table: Sequence[Setting], environ: Mapping[str, str]) -> Iterator[Problem]:
     known = {s.env.name: s.env for s in table}
     for name in sorted(environ):
-        if not name.startswith(_PREFIX) or name.startswith(_DEV_PREFIX) or name in known:
+        if not name.startswith(_PREFIX) or name in _OF_OTHERS or name in known:
             continue
         bare = name.removeprefix(_PREFIX)
         near = [bare] if bare in known else difflib.get_close_matches(name, known, 1, 0.7)

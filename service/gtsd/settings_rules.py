@@ -52,7 +52,7 @@ def _pools_fit_the_budget(settings: Settings) -> Iterator[Broken]:
     if total <= budget:
         return
     sum_ = (
-        f"{size} connections × {settings.hosts} GTSD_HOSTS × {settings.instances} GTSD_INSTANCES"
+        f"{size} connections * {settings.hosts} GTSD_HOSTS * {settings.instances} GTSD_INSTANCES"
         f" = {total}"
     )
     if settings.database_pool_size is None:

@@ -34,7 +34,7 @@ def is_default_password(password: str, user: str) -> bool:
     if not password:
         return False
     bare = password.strip("<>${}").lower().replace("-", "_")
-    return bare in _DEFAULT_PASSWORDS or password == user or len(set(bare)) < 2
+    return bare in _DEFAULT_PASSWORDS or password == user or len(set(bare)) <= 1
 
 
 def weakness_of_key(key: str) -> str | None:

@@ -14,7 +14,7 @@ SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verif
 SAFE_SSL_MODES: Final = SSL_MODES[3:]
 # A parameter whose name holds one of these is a secret of its own: sslpassword, scram_client_key.
 _SECRET_WORDS: Final = ("password", "secret", "scram")
-_MASK: Final = "***"
+MASK: Final = "***"
 
 
 class Address(NamedTuple):
@@ -37,7 +37,7 @@ class Address(NamedTuple):
     def masked(self) -> str:
         """A URL to show to people: it names the place and holds no secret."""
         user = quote(self.user, safe="")
-        password = f":{_MASK}" if self.password else ""
+        password = f":{MASK}" if self.password else ""
         login = f"{user}{password}@" if user or password else ""
         shown = dict(self.parameters)
         if self.scheme == "unix":
@@ -50,7 +50,7 @@ class Address(NamedTuple):
             pairs = zip(self.hosts, self.ports, strict=True)
             place = f"{','.join(_join(*pair) for pair in pairs)}/{quote(self.database)}"
         query = "&".join(
-            f"{name}={_MASK if _is_secret(name) else quote(value, safe='/,:@')}"
+            f"{name}={MASK if _is_secret(name) else quote(value, safe='/,:@')}"
             for name, value in shown.items()
         )
         return f"{self.scheme}://{login}{place}{'?' if query else ''}{query}"
@@ -120,7 +120,7 @@ def redis_address(url: str) -> Address:
     user = unquote(parts.username or "") or parameters.get("username", "")
     password = unquote(parts.password or "") or parameters.get("password", "")
     if parts.scheme == "unix":
-        if not parts.path.startswith("/") or len(parts.path) < 2:
+        if not parts.path.startswith("/") or parts.path == "/":
             raise ValueError("must name the socket by an absolute path: unix:///run/redis/x.sock")
         return Address("unix", user, password, (parts.path,), ("",), "", parameters)
     if not parts.hostname:
