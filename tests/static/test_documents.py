@@ -21,7 +21,7 @@ def undocumented(makefile: str) -> list[str]:
 
 
 def commands(markdown: str) -> set[str]:
-    """The make targets that a page tells people to call, in code only: prose may say "make sure"."""
+    """The make targets that a page tells people to call, in code: prose may make sure."""
     code = re.findall(r"```.*?```|`[^`\n]+`", markdown, re.DOTALL)
     return {target for part in code for target in _COMMAND.findall(part)}
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.]+)", re.MULTILINE)
-_LOCKED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.]+)(.*?)(?=^\S|\Z)", re.M | re.S)
+_LOCKED = re.compile(
+    r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.]+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL
+)
 _USES = re.compile(r"uses:\s*(\S+)(.*)")
 _PINNED_ACTION = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
@@ -85,5 +87,5 @@ def test_every_action_is_pinned_by_commit(root: Path) -> None:
 )
 def test_an_unpinned_action_is_found(action: str) -> None:
     """A tag, a commit without its version, and a short commit are each refused."""
-    assert unpinned(f"- uses: {action}\n") == [action.split()[0]]
+    assert unpinned(f"- uses: {action}\n") == [action.split(maxsplit=1)[0]]
     assert unpinned(f"- uses: actions/checkout@{'a' * 40} # v6.0.2\n") == []
