@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from typing import Final
 
+import psycopg2
 from psycopg2 import extensions
 
 _DEFAULTS: Final = {
@@ -25,9 +26,14 @@ _DEFAULTS: Final = {
 def complete(dsn: str, connect_timeout: float) -> dict[str, str]:
     """The parameters of a DSN or URL, with ours where it says nothing.
 
-    Raises psycopg2.ProgrammingError for what libpq does not understand. Timeouts of statements are
-    not set here: as ``options`` a pooler such as PgBouncer would refuse the connection.
+    Raises ValueError for what libpq does not understand. Timeouts of statements are not set here:
+    as ``options`` a pooler such as PgBouncer would refuse the connection.
     """
+    try:
+        given = extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        # Its message quotes what it does not understand, which may be the password.
+        raise ValueError("libpq does not understand the database's address") from None
     seconds = max(1, round(connect_timeout))
     return {
         **_DEFAULTS,
@@ -35,7 +41,7 @@ def complete(dsn: str, connect_timeout: float) -> dict[str, str]:
         # Bounds the wait for each host, too: an asynchronous connect ignores connect_timeout, and
         # would try a host that swallows packets for two minutes before it turns to the next.
         "tcp_user_timeout": str(seconds * 1000),
-        **extensions.parse_dsn(dsn),
+        **given,
     }
 
 
@@ -88,6 +94,6 @@ def _is_name(host: str) -> bool:
 
 async def _addresses(host: str) -> list[str]:
     if not _is_name(host):
-        return [host if host and not host.startswith(("/", "@")) else ""]
+        return [""]  # libpq then takes the host as it is
     answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))

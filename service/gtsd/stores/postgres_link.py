@@ -14,6 +14,7 @@ from gtsd.errors import DeadlineExceeded, DependencyUnavailable
 from gtsd.stores import postgres_dsn
 from gtsd.stores.aiopg_mended import Connection, Pool
 from gtsd.stores.postgres_errors import leads_astray, log_failure, translated
+from gtsd.stores.postgres_session import Query
 from gtsd.telemetry.metrics import QueryError
 from gtsd.telemetry.tracing import CLIENT, span
 
@@ -34,13 +35,6 @@ _CLIENT_CHECK_MS: Final = 200
 _NOT_REPLICATED: Final = "synchronous replication"
 
 
-class Query(NamedTuple):
-    """SQL with ``%(name)s`` parameters; ``name`` labels its metric and its span."""
-
-    name: str
-    sql: str
-
-
 class PoolState(NamedTuple):
     """Connections open and in use, callers in the queue, and how many connections are allowed."""
 
@@ -54,7 +48,7 @@ class Link:
     """The pool, and the one way in which a statement goes over one of its connections."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Raises psycopg2.ProgrammingError for a DSN that libpq does not understand."""
+        """Raises ValueError for a DSN that libpq does not understand."""
         parameters = postgres_dsn.complete(settings.database_url, settings.database_connect_timeout)
         self.pool = Pool(
             partial(postgres_dsn.resolved, parameters),

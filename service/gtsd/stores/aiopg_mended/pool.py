@@ -1,162 +1,21 @@
-"""aiopg 1.4.0 with its defects mended: a connection and a pool to use in place of its own.
-
-aiopg has had no release since 2022, so nobody else will mend it. Each override says what goes
-wrong without it; ``tests/api/stores/test_postgres_mended.py`` shows each both ways, against a real
-server.
-"""
+"""A pool in which nobody waits for somebody else's trouble."""
 
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import aiopg
 import psycopg2
 from loguru import logger
-from psycopg2 import extensions
 
-_MENDED_VERSION: Final = "1.4.0"
-if aiopg.__version__ != _MENDED_VERSION:
-    raise ImportError(
-        f"aiopg {aiopg.__version__} is installed, but the overrides here were made for the "
-        f"internals of {_MENDED_VERSION}: compare them, then change this version."
-    )
+from .connection import Connection, expire
+
+_NONE_FREE: Final = "no connection came free in time"
 
 Resolve = Callable[[], Awaitable[str]]
-
-
-class Connection(aiopg.Connection):
-    """One session of the server; one statement at a time."""
-
-    _connecting = True
-
-    @staticmethod
-    def _ready(weak_self: weakref.ref[Any]) -> None:
-        # aiopg's own asks select.select() whether the descriptor is still good, which raises
-        # ValueError from descriptor 1024 on: the statement then hangs until its timeout.
-        connection = weak_self()
-        if connection is not None:
-            connection.advance()
-
-    def advance(self) -> None:
-        """Let libpq read and write what it can, then wake whoever waits for the outcome."""
-        raw = self._conn
-        if self._connecting:
-            # While connecting, libpq closes its socket and opens another for the next host, the
-            # next address of a name, or the next sslmode. aiopg goes on watching the old one, so
-            # it fails with FileNotFoundError or waits for ever; under uvloop it breaks later
-            # connections, too. Nothing may be watched while the socket can change.
-            self._unwatch()
-        try:
-            state = raw.poll()
-        except (psycopg2.Warning, psycopg2.Error) as error:
-            self._fail(error)
-            return
-        while raw.notifies:
-            self._notifies.put_nowait(raw.notifies.pop(0))
-        if state == extensions.POLL_OK:
-            self._connecting_ended()
-            self._watch_writing(wanted=False)
-            waiter = self._waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        elif self._fileno is None:
-            self._watch(state)
-        else:
-            self._watch_writing(wanted=state == extensions.POLL_WRITE)
-
-    def _connecting_ended(self) -> None:
-        if self._connecting:
-            self._connecting = False
-            self._watch(extensions.POLL_READ)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._conn.closed or self._connecting:
-            # libpq has closed the socket already. If its number stayed registered, the next
-            # socket of the process that gets the same number would never be heard of.
-            self._unwatch()
-            self._notifies_proxy.close(error)  # type: ignore[arg-type]  # both are Exceptions
-        else:
-            self._watch_writing(wanted=False)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
-
-    def _watch(self, state: int) -> None:
-        self._fileno = self._conn.fileno()
-        self._loop.add_reader(self._fileno, self._ready, self._weakref)
-        self._watch_writing(wanted=state == extensions.POLL_WRITE)
-
-    def _watch_writing(self, *, wanted: bool) -> None:
-        if wanted == self._writing or self._fileno is None:
-            return
-        self._writing = wanted
-        if wanted:
-            self._loop.add_writer(self._fileno, self._ready, self._weakref)
-        else:
-            self._loop.remove_writer(self._fileno)
-
-    def _unwatch(self) -> None:
-        if self._fileno is not None and not self._loop.is_closed():
-            self._watch_writing(wanted=False)
-            self._loop.remove_reader(self._fileno)
-        self._fileno = None
-
-    def _close(self) -> None:
-        self._unwatch()
-        super()._close()
-
-    async def _poll(self, waiter: asyncio.Future[None], timeout: float | None) -> None:
-        # aiopg's own turns the server's QueryCanceled (statement_timeout) into CancelledError,
-        # which passes every ``except Exception`` and looks like a client that went away. It also
-        # uses wait_for(), which before Python 3.12 may lose a cancellation.
-        self.advance()
-        expiry = None if timeout is None else self._loop.call_later(timeout, _expire, waiter)
-        try:
-            await waiter
-        except (asyncio.CancelledError, TimeoutError):
-            # The answer may still be on its way: nobody else may ever read it.
-            self._close()
-            raise
-        finally:
-            if expiry is not None:
-                expiry.cancel()
-            self._waiter = None
-
-    async def run(self, sql: str, parameters: Any, timeout: float | None) -> Any:
-        """Send one message and wait for its outcome; returns the psycopg2 cursor with the rows.
-
-        Raises psycopg2.Error, or TimeoutError after ``timeout`` seconds, which closes the
-        connection; so does a cancellation.
-        """
-        waiter = self._create_waiter("run")
-        try:
-            cursor = self._conn.cursor()
-            cursor.execute(sql, parameters)
-        except BaseException:
-            self._waiter = None
-            raise
-        await self._poll(waiter, timeout)
-        return cursor
-
-    def mark_used(self) -> None:
-        """Start counting idleness from now."""
-        self._last_usage = self._loop.time()
-
-    def is_usable(self) -> bool:
-        """Whether the session is alive as far as can be known without asking the server.
-
-        Reads what has already arrived: after a restart of the server that is its good-bye, which
-        the event loop may not have seen yet. Nothing has been sent then, so another can be taken.
-        """
-        if not self._conn.closed:
-            try:
-                self._conn.poll()
-            except (psycopg2.Warning, psycopg2.Error) as error:
-                self._fail(error)
-        return not self._conn.closed
 
 
 class Pool(aiopg.Pool):
@@ -189,6 +48,7 @@ class Pool(aiopg.Pool):
         self.limit = maxsize
         self._waiters: deque[asyncio.Future[Connection]] = deque()
         self._opening: set[asyncio.Task[Connection]] = set()
+        self._returned = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -218,12 +78,10 @@ class Pool(aiopg.Pool):
             self._terminated.remove(connection)
             return
         self._used.remove(connection)
-        raw = connection.raw
-        if not raw.closed and (
-            self._closing or raw.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        ):
+        self._returned.set()
+        if self._closing or not connection.is_idle():
             connection.close()
-        if raw.closed:
+        if connection.closed:
             self._open_for_waiters()
         else:
             self._offer(connection)
@@ -239,7 +97,9 @@ class Pool(aiopg.Pool):
     def release(self, conn: aiopg.Connection) -> asyncio.Future[None]:
         """What aiopg's own context managers call."""
         self.give_back(cast(Connection, conn))
-        return asyncio.ensure_future(self._wakeup())
+        done = self._loop.create_future()
+        done.set_result(None)
+        return done
 
     def close(self) -> None:
         """Hand out nothing more; a connection in use is closed when it is given back."""
@@ -251,9 +111,14 @@ class Pool(aiopg.Pool):
                 waiter.set_exception(_pool_closed())
 
     async def wait_closed(self) -> None:
-        """Wait until every connection is back and closed."""
+        """Wait until every connection is back and closed; ``terminate`` brings them all back."""
+        while self._free:
+            self._free.pop().close()
         await asyncio.gather(*self._opening, return_exceptions=True)
-        await super().wait_closed()
+        while self._used:
+            self._returned.clear()
+            await self._returned.wait()
+        self._closed = True
 
     def _take_idle(self) -> Connection | None:
         if self._closing:
@@ -286,7 +151,9 @@ class Pool(aiopg.Pool):
         waiter: asyncio.Future[Connection] = self._loop.create_future()
         self._waiters.append(waiter)
         self._open_for_waiters()
-        expiry = None if timeout is None else self._loop.call_later(timeout, _expire, waiter)
+        expiry = (
+            None if timeout is None else self._loop.call_later(timeout, expire, waiter, _NONE_FREE)
+        )
         try:
             return await waiter
         except BaseException:
@@ -301,7 +168,9 @@ class Pool(aiopg.Pool):
                 expiry.cancel()
 
     def _open_for_waiters(self) -> None:
-        while len(self._opening) < len(self._waiters) and self.size < self.limit:
+        while not self._closing and len(self._opening) < len(self._waiters):
+            if self.size >= self.limit:
+                return
             self._start_opening()
 
     def _start_opening(self) -> None:
@@ -342,11 +211,6 @@ class Pool(aiopg.Pool):
                 waiter.set_exception(error)
                 return
         logger.warning("PostgreSQL cannot be reached, nobody waits for it now: {}", error)
-
-
-def _expire(waiter: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 def _pool_closed() -> psycopg2.InterfaceError:
