@@ -11,8 +11,8 @@ from typing import Final
 
 import aiopg
 
-from .connection import Connection
-from .pool import Pool
+from gtsd.stores.aiopg_mended.connection import Connection
+from gtsd.stores.aiopg_mended.pool import Pool
 
 __all__ = ["Connection", "Pool"]
 

@@ -11,7 +11,7 @@ import aiopg
 import psycopg2
 from loguru import logger
 
-from .connection import Connection, expire
+from gtsd.stores.aiopg_mended.connection import Connection, expire
 
 _NONE_FREE: Final = "no connection came free in time"
 
