@@ -1,0 +1,58 @@
+# Each target sets up what it needs: an environment of its own, out of its own lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help run test lint lock wheel audit clean
+# A setting of the same name in the caller's environment would be taken for ours otherwise.
+unexport MAKEFLAGS
+
+export PYTHON
+environment = bash requirements/environment
+python = .venvs/$(1)/bin/python
+service = PYTHONPATH="$(CURDIR)/service"
+
+help: ## List what can be done here.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+run: ## Serve on http://127.0.0.1:3000 with servers of its own and demo data; PORT=3001 for another.
+	@$(environment) dev
+	@$(service) exec $(call python,dev) -m gtsd dev
+
+TESTS ?= tests/static tests/unit tests/api
+# Coverage means something only for all of them.
+coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-report=term)
+
+test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
+	@$(environment) test
+	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 $(coverage) $(TESTS)
+
+lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows.
+	@$(environment) lint
+	@$(environment) test
+	@LINT_BIN="$(CURDIR)/.venvs/lint/bin" TEST_BIN="$(CURDIR)/.venvs/test/bin" bash .ci/lint
+
+compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--only-binary :all: --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+	$(if $(UPGRADE),--upgrade)
+
+lock: ## Renew requirements/*.txt out of *.in; UPGRADE=1 takes newer versions of what is not pinned.
+	@$(environment) lock
+	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint build audit lock; do \
+		echo "requirements/$$name.txt"; \
+		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; *) same= ;; esac; \
+		$$compile $$same --output-file $$name.txt $$name.in; \
+	done
+
+wheel: ## Build dist/gtsd-….whl.
+	@$(environment) build
+	@$(call python,build) -m build --wheel --no-isolation --outdir dist .
+
+audit: ## Look up known vulnerabilities of what production runs.
+	@$(environment) audit
+	@$(call python,audit) -m pip_audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
+
+clean: ## Remove all that was made here; the data of `make run` stays where it is.
+	@rm -rf .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+	@find service tests -name __pycache__ -type d -prune -exec rm -rf {} +
