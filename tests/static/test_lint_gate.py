@@ -37,7 +37,10 @@ def test_every_failure_is_shown_at_once(root: Path, tmp_path: Path) -> None:
     for tool in ("ruff", "zizmor", "python"):
         assert f"      spoken by {tool}\n" in result.stdout
     assert "      spoken by yamllint\n" not in result.stdout
-    assert f"of {CHECKS} failed: ruff-check ruff-format mypy zizmor controls" in result.stdout
+    assert (
+        f"of {CHECKS} failed: ruff-check ruff-format mypy migrations zizmor controls"
+        in result.stdout
+    )
 
 
 def test_tools_that_cannot_fail_are_refused(root: Path, tmp_path: Path) -> None:

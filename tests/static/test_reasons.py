@@ -64,7 +64,7 @@ def test_a_switch_without_a_reason_is_found() -> None:
         "x = 1  # noqa: S105\ny = f()  # type: ignore[no-any-return]\nz = 1  # pragma: no cover\n"
     )
     assert len(unexplained(bare)) == 3
-    told = "x = 1  # noqa: S105 - a column\n# aiopg has no types\ny = f()  # type: ignore\n"
+    told = "x = 1  # noqa: S105 - no secret\n# aiopg has no types\ny = f()  # type: ignore\n"
     assert unexplained(told) == []
     assert unexplained('s = "x = 1  # noqa: S105"\n') == []
 

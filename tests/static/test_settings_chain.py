@@ -10,12 +10,11 @@ import pytest
 
 from gtsd import settings
 
-# Fixed by OpenTelemetry; the last covers head and body, which the variable's name leaves out.
+# Fixed by OpenTelemetry.
 FIXED_NAMES = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "otel_endpoint",
     "OTEL_TRACES_SAMPLER_ARG": "otel_sample_ratio",
     "OTEL_SDK_DISABLED": "otel_disabled",
-    "GTSD_BODY_TIMEOUT": "header_body_timeout",
 }
 _ASSIGNMENT = re.compile(r"^#?\s?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 
