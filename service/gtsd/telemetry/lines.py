@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from gtsd.errors import ApiError, DependencyUnavailable, Unavailable
-from gtsd.telemetry.redact import MASK, Redactor, safely
+from gtsd.telemetry.redact import MASK, Redactor, mask_path, safely
 from gtsd.telemetry.tracing import current_ids
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Shape:
             # It must be the id that the client was told: only what is surely a token is hidden.
             "id": MASK if "eyJ" in record.id else record.id,
             "method": record.method if len(record.method) <= 7 else MASK,
-            "url": self._redactor.text(record.url),
+            "url": mask_path(record.url, self._redactor.text),
         }
         if record.query:
             req["query"] = [self._redactor.text(name) for name in record.query[:_MAX_PARAMETERS]]
@@ -133,7 +134,10 @@ _encoder: Final = msgspec.json.Encoder()
 
 def as_json(fields: Fields) -> bytes:
     """One line, whatever the texts in it hold."""
-    return _encoder.encode(fields) + b"\n"
+    try:
+        return _encoder.encode(fields) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 but can be escaped
+        return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
 def as_text(fields: Fields) -> bytes:

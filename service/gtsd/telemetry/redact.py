@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 MASK: Final = "[redacted]"
 MAX_TEXT: Final = 16_384
@@ -42,7 +43,7 @@ def _quoted(number: int) -> str:
 
 # A header's value goes on to the end of its line or quotes: it may hold spaces and commas.
 _HEADER: Final = re.compile(
-    r"((?:authorization|cookie)[\"'\\]*\s*[:=,]\s*)(?:" + _quoted(2) + r"|[^\r\n\"'\\]+)",
+    r"((?:authorization|cookie)[\"'\\]*\s*[:=,]\s*)(?:\[redacted\]|" + _quoted(2) + r"|[^\r\n\"'\\]+)",
     re.IGNORECASE | re.DOTALL,
 )
 _ASSIGNED: Final = re.compile(
@@ -59,7 +60,7 @@ _BEARER: Final = re.compile(
     r"(?=[\w.~+/=-]{16}|[A-Za-z.~+/=_-]{0,15}?(?:\d|=|[a-z][A-Z]))[\w.~+/=-]{8,}"
 )
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}")
-_ARGON: Final = re.compile(r"\$(?:argon2[a-z]{0,2}|2[aby]|scrypt|6)\$[^\s\"',)]+")
+_ARGON: Final = re.compile(r"\$(?:argon2[a-z]{0,2}|2[aby]|scrypt|6)\$[\w$=,./+-]+")
 _EMAIL: Final = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}?(?:@|%40)\w(?:[\w-]{0,62}\.){1,8}\w{2,24}")
 _PHONE: Final = re.compile(r"(?<![\w+.])(?:\+|%2[bB])[1-9]\d{7,14}(?!\d)")
 _AWS_KEY: Final = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
@@ -115,6 +116,16 @@ def mask(text: str) -> str:
     return _RUN.sub(_run, text)
 
 
+def mask_path(path: str, by: Callable[[str], str] = mask) -> str:
+    """The path without secrets; what is percent-encoded in it is looked at decoded."""
+    if "%" in path:
+        decoded = unquote(path)
+        masked = by(decoded)
+        if masked != decoded:
+            return masked
+    return by(path)
+
+
 class Redactor:
     """Masks by pattern, and the given secrets wherever they stand on their own."""
 
@@ -137,11 +148,12 @@ class Redactor:
             return self.text(value)
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(value)} bytes>"  # a body, most likely
-        if depth < _MAX_DEPTH:
+        if isinstance(value, Mapping | list | tuple | set | frozenset):
+            if depth >= _MAX_DEPTH:
+                return f"<{type(value).__name__} of {len(value)}>"
             if isinstance(value, Mapping):
                 return self._mapping(value, depth + 1)
-            if isinstance(value, list | tuple | set | frozenset):
-                return [self.value(item, depth + 1) for item in list(value)[:_MAX_ITEMS]]
+            return [self.value(item, depth + 1) for item in list(value)[:_MAX_ITEMS]]
         return self.text(safely(repr, value))
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:

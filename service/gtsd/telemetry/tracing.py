@@ -27,7 +27,7 @@ from opentelemetry.trace import (
 from gtsd.errors import ApiError
 from gtsd.telemetry import w3c
 from gtsd.telemetry.metrics import METHODS
-from gtsd.telemetry.redact import mask
+from gtsd.telemetry.redact import mask_path
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -181,7 +181,7 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
     verb = method if method in METHODS else "HTTP"
     attributes = {"http.request.method": method if method in METHODS else "_OTHER"}
     if path:
-        attributes["url.path"] = mask(path)
+        attributes["url.path"] = mask_path(path)
     parent = set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
     begun = tracer.start_span(verb, parent, SpanKind.SERVER, attributes)
     _ACTIVE.set(_active(begun, tracer))

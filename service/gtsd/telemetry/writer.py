@@ -90,6 +90,6 @@ class Writer:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:  # somebody made the descriptor non-blocking, a shell for one
-                select.select([], [self._fd], [], 1.0)
+                select.select([], [self._fd], [], 0.2)
                 if self._closing and not select.select([], [self._fd], [], 0)[1]:
                     raise
