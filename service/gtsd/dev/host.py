@@ -58,25 +58,28 @@ def free_port() -> int:
         return port
 
 
-def port_is_taken(port: int) -> bool:
-    """Whether somebody listens on that port of 127.0.0.1."""
-    with socket.socket() as probe:
+def port_is_taken(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether we could not listen on that TCP port."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         # Connections that have just ended do not count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return True
     return False
 
 
-def make_folder(folder: Path, account: Account | None = None, mode: int = 0o700) -> None:
-    """Create it, or take it over, with that mode whatever the umask says; raises DevError."""
+def make_folder(folder: Path, account: Account | None = None) -> None:
+    """Create it closed to others, or take it over for the account; raises DevError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for parent in reversed([path for path in folder.parents if not path.exists()]):
+            parent.mkdir()
+            # Whatever the umask says: the servers' account has to pass through.
+            parent.chmod(0o755)
+        folder.mkdir(mode=0o700, exist_ok=True)
         if account is not None:
             os.chown(folder, account.user, account.group)
-        folder.chmod(mode)
     except OSError as error:
         raise DevError(
             f"The folder {folder} cannot be used ({error.strerror}); "
@@ -144,4 +147,4 @@ def _link_or_copy(source: str, target: str) -> None:
     else:
         # Installed under a umask such as 077: what the owner may do, the account has to.
         shutil.copy2(source, target, follow_symlinks=False)
-        os.chmod(target, mode | (mode & stat.S_IRWXU) >> 6)
+        Path(target).chmod(mode | (mode & stat.S_IRWXU) >> 6)

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 # A terminal's Ctrl-C, or a service manager that signals every process, must not end the database
@@ -56,7 +57,7 @@ def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
     account: dict[str, Any] = {}
     if order["user"] is not None:
         account = {"user": order["user"], "group": order["group"], "extra_groups": []}
-    with open(order["log"], "ab") as log:
+    with Path(order["log"]).open("ab") as log:
         return subprocess.Popen(
             order["command"],
             cwd=order["folder"],

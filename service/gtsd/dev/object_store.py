@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from pathlib import Path
 
 from gtsd.dev import host
 from gtsd.dev.server import EmbeddedServer
@@ -34,14 +33,14 @@ class EmbeddedObjectStore(EmbeddedServer):
         """The other half of the key."""
         return self.secret("password")
 
-    def prepare(self, programs: Path) -> None:
+    def prepare(self) -> None:
         self.make_data_folder(self.data)
         # rclone shows each folder as a bucket.
         self.make_data_folder(self.data / self.bucket)
 
-    def command(self, programs: Path) -> list[str]:
+    def command(self) -> list[str]:
         return [
-            str(programs / self.program.path),
+            self.executable(self.program.path),
             "serve",
             "s3",
             f"--addr=127.0.0.1:{self.port}",

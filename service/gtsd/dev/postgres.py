@@ -81,10 +81,10 @@ class EmbeddedPostgres(EmbeddedServer):
         finally:
             connection.close()
 
-    def prepare(self, programs: Path) -> None:
+    def prepare(self) -> None:
         found = self.data / "PG_VERSION"
         if not found.exists():
-            self._initialise(programs)
+            self._initialise()
         version = found.read_text().strip()
         if version != _MAJOR:
             raise DevError(
@@ -92,9 +92,9 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"{_MAJOR}; dump it with the old one, or move that folder away."
             )
 
-    def command(self, programs: Path) -> list[str]:
+    def command(self) -> list[str]:
         settings = [f"--{name}={value}" for name, value in self._options.items()]
-        program = str(programs / self.program.path)
+        program = self.executable(self.program.path)
         return [program, "-D", str(self.data), "-p", str(self.port), *settings]
 
     def answers(self) -> bool:
@@ -113,7 +113,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self.administer(f"CREATE ROLE {_OWNER} LOGIN CREATEDB PASSWORD %s", password)
         self._owner_exists = True
 
-    def _initialise(self, programs: Path) -> None:
+    def _initialise(self) -> None:
         # Renamed when complete, so that an interrupted attempt is not taken for a database.
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -121,7 +121,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self.secret("password")
         self.run(
             [
-                str(programs / "bin/initdb"),
+                self.executable("bin/initdb"),
                 f"--pgdata={unfinished}",
                 f"--username={_ADMINISTRATOR}",
                 f"--pwfile={self.folder / 'password'}",

@@ -39,10 +39,10 @@ class EmbeddedRedis(EmbeddedServer):
         """Where a client connects, with the password."""
         return f"redis://:{self.secret('password')}@127.0.0.1:{self.port}/0"
 
-    def prepare(self, programs: Path) -> None:
+    def prepare(self) -> None:
         self.make_data_folder(self.data)
 
-    def command(self, programs: Path) -> list[str]:
+    def command(self) -> list[str]:
         settings = {
             **self._options,
             "dir": f'"{self.data}"',
@@ -51,7 +51,7 @@ class EmbeddedRedis(EmbeddedServer):
         }
         path = self.folder / "valkey.conf"
         self.write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
-        return [str(programs / self.program.path), str(path)]
+        return [self.executable(self.program.path), str(path)]
 
     def answers(self) -> bool:
         request = f"AUTH {self.secret('password')}\r\nPING\r\n".encode()

@@ -45,6 +45,7 @@ class EmbeddedServer(abc.ABC):
         self._account = host.unprivileged_account()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
+        self._programs: Path | None = None
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
 
@@ -74,9 +75,9 @@ class EmbeddedServer(abc.ABC):
         self._make_own_folder()
         lock = self._lock()
         try:
-            programs = host.install(self.program, self._account, self._programs_folder())
-            self.prepare(programs)
-            self._start_on_a_port(programs, lock)
+            self._programs = host.install(self.program, self._account, self._programs_folder())
+            self.prepare()
+            self._start_on_a_port(lock)
         finally:
             # The keeper holds it from here on, so it is free when the server is gone, not before.
             os.close(lock)
@@ -87,7 +88,8 @@ class EmbeddedServer(abc.ABC):
         keeper_process, self._keeper, self._pid = self._keeper, None, None
         if keeper_process is None:
             return
-        assert keeper_process.stdin is not None and keeper_process.stdout is not None
+        assert keeper_process.stdin is not None
+        assert keeper_process.stdout is not None
         keeper_process.stdin.close()
         keeper_process.stdout.close()
         keeper_process.wait(self.grace_seconds + 10)
@@ -114,11 +116,11 @@ class EmbeddedServer(abc.ABC):
         self.stop()
 
     @abc.abstractmethod
-    def prepare(self, programs: Path) -> None:
+    def prepare(self) -> None:
         """Make the data folder and what else has to be there before a start."""
 
     @abc.abstractmethod
-    def command(self, programs: Path) -> list[str]:
+    def command(self) -> list[str]:
         """The program and its arguments; no secret among them, everybody can read those."""
 
     @abc.abstractmethod
@@ -133,6 +135,11 @@ class EmbeddedServer(abc.ABC):
         """All that the server sees of our environment: nothing."""
         return {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "HOME": str(self.folder)}
 
+    def executable(self, path: str) -> str:
+        """The full path of one of the package's programs, where the server's account can run it."""
+        assert self._programs is not None
+        return str(self._programs / path)
+
     def secret(self, name: str) -> str:
         """A random word, made at the first call and kept in the folder."""
         path = self.folder / name
@@ -144,7 +151,8 @@ class EmbeddedServer(abc.ABC):
         """Write a file that only we and the server can read, whole or not at all."""
         unfinished = path.with_name(path.name + ".unfinished")
         unfinished.unlink(missing_ok=True)
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
             file.write(text)
         if self._account is not None:
             os.chown(unfinished, 0, self._account.group)
@@ -154,7 +162,7 @@ class EmbeddedServer(abc.ABC):
     def run(self, command: list[str], what: str) -> None:
         """Run a helper program as the server's account, to its end; raises DevError."""
         account = self._account
-        with open(self.log, "ab") as log:
+        with self.log.open("ab") as log:
             try:
                 status = subprocess.run(
                     command,
@@ -176,7 +184,8 @@ class EmbeddedServer(abc.ABC):
     def _programs_folder(self) -> Path:
         folder = self.folder / "programs"
         if self._account is not None:
-            host.make_folder(folder, mode=0o755)
+            host.make_folder(folder)
+            folder.chmod(0o755)
         return folder
 
     def _make_own_folder(self) -> None:
@@ -210,13 +219,13 @@ class EmbeddedServer(abc.ABC):
                     ) from None
                 time.sleep(0.02)
 
-    def _start_on_a_port(self, programs: Path, lock: int) -> None:
+    def _start_on_a_port(self, lock: int) -> None:
         for _ in range(_PORT_ATTEMPTS):
             if self._port is None:
                 self._port = host.free_port()
             elif host.port_is_taken(self._port):
                 raise DevError(f"{self.label}: port {self._port} is taken by another program.")
-            self._launch(programs, lock)
+            self._launch(lock)
             if self._wait_for_answer():
                 return
             self.stop()
@@ -225,10 +234,10 @@ class EmbeddedServer(abc.ABC):
             self._port = None
         raise DevError(f"{self.label} did not start; {self._last_words()}.")
 
-    def _launch(self, programs: Path, lock: int) -> None:
+    def _launch(self, lock: int) -> None:
         account = self._account
         order = {
-            "command": self.command(programs),
+            "command": self.command(),
             "environment": self.environment(),
             "folder": str(self.folder),
             "log": str(self.log),
@@ -246,7 +255,8 @@ class EmbeddedServer(abc.ABC):
             pass_fds=[lock],
             start_new_session=True,
         )
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         self._keeper = process
