@@ -30,16 +30,17 @@ def files(root: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def modules(root: Path, files: list[Path]) -> dict[Path, str]:
-    """The text of every module of the service, by its path."""
-    service = root / "service" / "gtsd"
-    return {p: p.read_text() for p in files if p.suffix == ".py" and p.is_relative_to(service)}
+    """The text of every module of the service, by its path from the root."""
+    return _texts(root, files, "service/gtsd/")
 
 
 @pytest.fixture(scope="session")
 def tests(root: Path, files: list[Path]) -> dict[Path, str]:
-    """The text of every test module, by its path."""
-    return {
-        p: p.read_text()
-        for p in files
-        if p.is_relative_to(root / "tests") and p.name.startswith("test_") and p.suffix == ".py"
-    }
+    """The text of every test module, by its path from the root."""
+    texts = _texts(root, files, "tests/")
+    return {path: text for path, text in texts.items() if path.name.startswith("test_")}
+
+
+def _texts(root: Path, files: list[Path], folder: str) -> dict[Path, str]:
+    modules = (p.relative_to(root) for p in files if p.suffix == ".py")
+    return {p: (root / p).read_text() for p in modules if str(p).startswith(folder)}

@@ -41,8 +41,13 @@ def _text(path: Path) -> str:
 def test_no_file_names_an_index_or_a_machine(root: Path, files: list[Path]) -> None:
     """Which index serves the packages is the business of the machine that installs them."""
     this = Path(__file__).resolve()
-    found = {str(p.relative_to(root)): mentions(_text(p)) for p in files if p.resolve() != this}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    found = [
+        f"{path.relative_to(root)}: {line}"
+        for path in files
+        if path.resolve() != this
+        for line in mentions(_text(path))
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_forbidden_mentions_are_found() -> None:
