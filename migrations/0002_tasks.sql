@@ -36,6 +36,8 @@ CREATE TABLE tasks (
     due_time time(0),
     status text NOT NULL DEFAULT 'pending',
     priority text NOT NULL DEFAULT 'medium',
+    -- As in its series, so that a task is shown without looking there.
+    repeat text,
     completed_at timestamptz,
     skipped_at timestamptz,
     skip_reason text,
@@ -52,6 +54,8 @@ CREATE TABLE tasks (
     ),
     CONSTRAINT tasks_status CHECK (status IN ('pending', 'in_progress', 'completed', 'skipped')),
     CONSTRAINT tasks_priority CHECK (priority IN ('low', 'medium', 'high')),
+    CONSTRAINT tasks_repeat CHECK (repeat IN ('daily', 'weekdays')),
+    CONSTRAINT tasks_repeat_has_series CHECK (repeat IS NULL OR series_id IS NOT NULL),
     CONSTRAINT tasks_title_length CHECK (length(title) BETWEEN 1 AND 200),
     CONSTRAINT tasks_description_length CHECK (length(description) <= 2000),
     CONSTRAINT tasks_skip_reason_length CHECK (length(skip_reason) <= 500),

@@ -64,7 +64,7 @@ def _check(call: Call) -> int:
 
 
 def _openapi(call: Call) -> int:
-    call.out.write(import_module("gtsd.web.openapi").document_text())
+    call.out.write(import_module("gtsd.app").document_text())
     return _OK
 
 

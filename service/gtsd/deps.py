@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .settings import Settings
-    from .stores.cache import Cache
-    from .stores.limits import Limits
-    from .stores.postgres import Postgres
-    from .stores.redis import Redis
-    from .stores.s3 import ObjectStore
-    from .telemetry.metrics import Metrics
-    from .web.call import Account
-    from .web.tokens import AccessTokens
+    from gtsd.clock import Clock
+    from gtsd.settings import Settings
+    from gtsd.stores.cache import Cache
+    from gtsd.stores.limits import Limits
+    from gtsd.stores.postgres import Postgres
+    from gtsd.stores.redis import Redis
+    from gtsd.stores.s3 import ObjectStore
+    from gtsd.telemetry.metrics import Metrics
+    from gtsd.web.call import Account
+    from gtsd.web.tokens import AccessTokens
 
 
 class Accounts(Protocol):

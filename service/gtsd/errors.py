@@ -155,7 +155,7 @@ class Overloaded(Unavailable):
 
 
 class DependencyUnavailable(Unavailable):
-    """A server that we need cannot be reached; ``dependency`` goes to the log, not to the client."""
+    """A server that we need is out of reach; ``dependency`` goes to the log, not to the client."""
 
     default_code = "dependency_unavailable"
 

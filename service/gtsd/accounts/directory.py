@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from ..stores.cache import Cache
-from ..stores.postgres import Postgres
-from ..web.call import Account
-from . import queries as q
+from gtsd.accounts import queries as q
+from gtsd.stores.cache import Cache
+from gtsd.stores.postgres import Postgres
+from gtsd.web.call import Account
 
 _NOBODY = b"null"
 

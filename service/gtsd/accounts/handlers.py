@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..web.answers import Answer, success
-from ..web.call import Call
-from ..web.fields import DONE
-from ..web.idempotency import write
-from . import operations, sessions
-from .sessions import Place
+from gtsd.accounts import operations, sessions
+from gtsd.accounts.sessions import Place
+from gtsd.web.answers import Answer, success
+from gtsd.web.call import Call
+from gtsd.web.fields import DONE
+from gtsd.web.idempotency import write
 
 
 def _place(call: Call) -> Place:
@@ -45,9 +45,7 @@ async def show(call: Call) -> Answer:
 
 async def change(call: Call) -> Answer:
     """PATCH /auth/me"""
-    return await write(
-        call, lambda tx: operations.change(call.deps, tx, call.user.id, call.body)
-    )
+    return await write(call, lambda tx: operations.change(tx, call.user.id, call.body))
 
 
 async def delete(call: Call) -> Answer:

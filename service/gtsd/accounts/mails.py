@@ -6,7 +6,7 @@ from loguru import logger
 
 
 class NoMails:
-    """Stands in until a mail transport is configured: says that a mail was not sent, not to whom."""
+    """Stands in until there is a mail transport: says that a mail was not sent, not to whom."""
 
     async def send(self, kind: str, email: str, token: str) -> None:
         """Neither the address nor the token may be in a log."""

@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..errors import BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, Unauthenticated
-from ..stores.limits import Limit, address_subject
-from ..stores.postgres import ConstraintViolated
-from ..web.answers import encode
-from . import queries as q
-from . import sessions
-from .refresh import RefreshToken
-from .sessions import Place
-from .types import AccountChange, LogIn, MailKind, PasswordChange, ResetPassword, SignUp, Tokens
+from gtsd.accounts import queries as q
+from gtsd.accounts import sessions
+from gtsd.accounts.refresh import RefreshToken
+from gtsd.accounts.sessions import Place
+from gtsd.accounts.types import (
+    AccountChange,
+    LogIn,
+    MailKind,
+    PasswordChange,
+    ResetPassword,
+    SignUp,
+    Tokens,
+)
+from gtsd.errors import BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, Unauthenticated
+from gtsd.stores.limits import Limit, address_subject
+from gtsd.stores.postgres import ConstraintViolated
+from gtsd.web.answers import encode
 
 if TYPE_CHECKING:
-    from ..deps import Deps
-    from ..stores.postgres import Transaction
+    from gtsd.deps import Deps
+    from gtsd.stores.postgres import Transaction
 
 _FAILURE_WINDOW_S: Final = 15 * 60
 _MAIL_SECRET_BYTES: Final = 32
@@ -53,12 +61,10 @@ async def log_in(deps: Deps, given: LogIn, place: Place) -> bytes:
     Raises Unauthenticated with one text, after the same work, for an unknown email and a wrong
     password; Forbidden only after a right one; TooManyRequests after too many failures.
     """
-    refusal = Unauthenticated(
-        "The email or the password is wrong.", code="invalid_credentials"
-    )
+    refusal = Unauthenticated("The email or the password is wrong.", code="invalid_credentials")
     uses = await _reserve_failure(deps, given.email.lower(), place.address)
     row = await deps.postgres.row(q.CREDENTIALS, email=given.email)
-    user_id, hashed, is_active = row or (0, None, False)
+    user_id, hashed, is_active, timezone = row or (0, None, False, "UTC")
     if not await deps.passwords.matches(given.password, hashed):
         raise refusal
     await deps.limits.give_back(uses)
@@ -70,6 +76,7 @@ async def log_in(deps: Deps, given: LogIn, place: Place) -> bytes:
         user = await tx.value(q.NOTE_LOGIN, user_id=user_id, password_hash=rehashed)
         if user is None:
             raise refusal
+        await sessions.arrive(deps, tx, user_id, timezone)
         return _signed_in(user, await sessions.start(deps, tx, user_id, place))
 
 
@@ -78,7 +85,7 @@ async def show(deps: Deps, user_id: int) -> bytes:
     return _found(await deps.postgres.value(q.USER, user_id=user_id))
 
 
-async def change(deps: Deps, tx: Transaction, user_id: int, change_: AccountChange) -> bytes:
+async def change(tx: Transaction, user_id: int, change_: AccountChange) -> bytes:
     """Change some fields; a new email is not verified. Raises Conflict ``email_taken``."""
     given: dict[str, Any] = {
         name: None if value is msgspec.UNSET else value
@@ -89,7 +96,6 @@ async def change(deps: Deps, tx: Transaction, user_id: int, change_: AccountChan
         user = await tx.value(q.CHANGE_USER, user_id=user_id, sets_phone=sets_phone, **given)
     except ConstraintViolated as error:
         raise _taken(error) from None
-    tx.after_commit(lambda: deps.cache.forget(user_id))
     return _found(user)
 
 

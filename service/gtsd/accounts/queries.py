@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..stores.postgres import Query
-from ..stores.sql import iso
+from gtsd.stores.postgres import Query
+from gtsd.stores.sql import iso
 
 _USER: Final = f"""
     SELECT row_to_json(shown)::text FROM (
@@ -44,7 +44,10 @@ ACCOUNT: Final = Query(
 
 CREDENTIALS: Final = Query(
     "credentials",
-    "SELECT id, password_hash, is_active FROM users WHERE lower(email) = lower(%(email)s)",
+    """
+    SELECT id, password_hash, is_active, timezone FROM users
+    WHERE lower(email) = lower(%(email)s)
+    """,
 )
 
 PASSWORD_HASH: Final = Query(
@@ -114,8 +117,9 @@ ADD_SESSION: Final = Query(
         INSERT INTO sessions (user_id, user_agent, address)
         VALUES (%(user_id)s, %(user_agent)s, %(address)s::inet) RETURNING id
     )
-    INSERT INTO refresh_tokens (user_id, token_hash, session_id, expires_at)
-    SELECT %(user_id)s, %(token_hash)s, id, now() + interval '7 days' FROM session
+    INSERT INTO refresh_tokens (user_id, token_hash, session_id, issued_at, expires_at)
+    SELECT %(user_id)s, %(token_hash)s, id,
+        %(now)s, %(now)s::timestamptz + interval '7 days' FROM session
     RETURNING extract(epoch FROM issued_at)::float8
     """,
 )
@@ -127,10 +131,10 @@ REFRESH_TOKEN: Final = Query(
     "refresh_token",
     """
     SELECT t.session_id, t.spent_at IS NOT NULL, t.successor_salt,
-        t.expires_at > now() AND s.revoked_at IS NULL,
+        t.expires_at > %(now)s AND s.revoked_at IS NULL,
         t.spent_at > clock_timestamp() - interval '10 seconds',
         t.spent_at > clock_timestamp() - make_interval(secs => %(running_s)s),
-        u.is_active
+        u.is_active, u.timezone
     FROM refresh_tokens t
     JOIN sessions s ON s.user_id = t.user_id AND s.id = t.session_id
     JOIN users u ON u.id = t.user_id
@@ -149,8 +153,9 @@ SPEND_REFRESH_TOKEN: Final = Query(
         UPDATE sessions SET last_used_at = now()
         WHERE user_id = %(user_id)s AND id = %(session_id)s
     )
-    INSERT INTO refresh_tokens (user_id, token_hash, session_id, expires_at)
-    VALUES (%(user_id)s, %(successor_hash)s, %(session_id)s, now() + interval '7 days')
+    INSERT INTO refresh_tokens (user_id, token_hash, session_id, issued_at, expires_at)
+    VALUES (%(user_id)s, %(successor_hash)s, %(session_id)s,
+        %(now)s, %(now)s::timestamptz + interval '7 days')
     RETURNING extract(epoch FROM issued_at)::float8
     """,
 )

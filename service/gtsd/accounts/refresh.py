@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import ApiError
+from gtsd.errors import ApiError
 
 _BYTES: Final = 64
 SALT_BYTES: Final = 32

@@ -8,16 +8,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..errors import Forbidden, NotFound, Unauthenticated
-from ..web.answers import encode
-from ..web.tokens import LIFETIME
-from . import queries as q
-from .refresh import SALT_BYTES, RefreshToken, hash_of, token_id
-from .types import Tokens
+from gtsd.accounts import queries as q
+from gtsd.accounts.refresh import SALT_BYTES, RefreshToken, hash_of, token_id
+from gtsd.accounts.types import Tokens
+from gtsd.errors import Forbidden, NotFound, Unauthenticated
+from gtsd.tasks import series
+from gtsd.web.answers import encode
+from gtsd.web.tokens import LIFETIME
 
 if TYPE_CHECKING:
-    from ..deps import Deps
-    from ..stores.postgres import Session, Transaction
+    from gtsd.deps import Deps
+    from gtsd.stores.postgres import Session, Transaction
 
 _EXPIRES_IN: Final = int(LIFETIME.total_seconds())
 
@@ -39,6 +40,7 @@ async def start(deps: Deps, tx: Transaction, user_id: int, place: Place) -> Toke
         token_hash=token.hash,
         user_agent=place.user_agent[:255],
         address=place.address or None,
+        now=deps.clock.now(),
     )
     return _pair(deps, token, issued)
 
@@ -59,16 +61,18 @@ async def refresh(deps: Deps, text: str, began: float) -> bytes:
             user_id=token.user_id,
             token_hash=token.hash,
             running_s=time.monotonic() - began,
+            now=deps.clock.now(),
         )
         if row is None:
             raise refusal
-        session_id, spent, salt, alive, fresh, overlapped, is_active = row
+        session_id, spent, salt, alive, fresh, overlapped, is_active, timezone = row
         if not alive:
             raise refusal
         if not is_active:
             raise Forbidden("This account is deactivated.", code="account_deactivated")
         if not spent:
             tokens = await _spend(deps, tx, token, session_id)
+            await arrive(deps, tx, token.user_id, timezone)
         elif fresh and not overlapped:
             tokens = await _repeat(deps, tx, token, bytes(salt))
         if tokens is None and not overlapped:
@@ -89,6 +93,7 @@ async def _spend(deps: Deps, tx: Transaction, token: RefreshToken, session_id: i
         session_id=session_id,
         salt=salt,
         successor_hash=successor.hash,
+        now=deps.clock.now(),
     )
     return _pair(deps, successor, issued)
 
@@ -100,6 +105,12 @@ async def _repeat(deps: Deps, tx: Transaction, token: RefreshToken, salt: bytes)
         q.UNSPENT_REFRESH_TOKEN, user_id=token.user_id, token_hash=successor.hash
     )
     return None if issued is None else _pair(deps, successor, issued)
+
+
+async def arrive(deps: Deps, tx: Transaction, user_id: int, timezone: str) -> None:
+    """What is due whenever somebody comes: the next weeks of the repeated tasks."""
+    if await series.extend(tx, user_id, deps.clock.today(timezone), deps.clock.now()):
+        tx.after_commit(lambda: deps.cache.forget(user_id))
 
 
 def _pair(deps: Deps, token: RefreshToken, issued: float) -> Tokens:
@@ -114,9 +125,7 @@ async def end(session: Session, text: str) -> None:
         token = RefreshToken.parse(text, refusal)
     except Unauthenticated:
         return
-    await session.execute(
-        q.REVOKE_SESSION_OF_TOKEN, user_id=token.user_id, token_hash=token.hash
-    )
+    await session.execute(q.REVOKE_SESSION_OF_TOKEN, user_id=token.user_id, token_hash=token.hash)
 
 
 async def show(session: Session, user_id: int, jti: str) -> bytes:

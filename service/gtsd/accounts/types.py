@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ..web.fields import Id, Input, Output, Timestamp
+from gtsd.web.fields import Id, Input, Output, Timestamp
 
 Email = Annotated[
     str,
@@ -25,7 +25,7 @@ Password = Annotated[
     str,
     Meta(
         pattern=r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*\d)(?=[\s\S]*[^A-Za-z0-9])[\s\S]{8,128}$",
-        description="8 to 128 characters with an upper and a lower case letter, a digit and a symbol",
+        description="8 to 128 characters with upper and lower case, a digit and a symbol",
         examples=["Correct-horse-7"],
     ),
 ]
@@ -51,9 +51,7 @@ Phone = Annotated[
 ]
 Timezone = Annotated[
     str,
-    Meta(
-        min_length=1, max_length=64, description="an IANA time zone", examples=["Europe/Berlin"]
-    ),
+    Meta(min_length=1, max_length=64, description="an IANA time zone", examples=["Europe/Berlin"]),
 ]
 Opaque = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -102,7 +100,7 @@ class AccountChange(Input, frozen=True):
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
-    phone: Phone | None | UnsetType = UNSET
+    phone: Phone | UnsetType | None = UNSET
     timezone: Timezone | UnsetType = UNSET
     sms_opt_in: bool | UnsetType = UNSET
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ApiError
+from gtsd.errors import ApiError
 
 JSON: Final = "application/json; charset=utf-8"
 _ENCODER: Final = msgspec.json.Encoder()
@@ -61,4 +61,4 @@ def refusal(error: ApiError, request_id: str) -> Answer:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="gtsd"'
-    return Answer(error.status, encode(ErrorBody(False, detail)), headers)
+    return Answer(error.status, encode(ErrorBody(success=False, error=detail)), headers)

@@ -1,18 +1,30 @@
-"""From bytes to checked values: JSON bodies and query strings, with all that is wrong named at once."""
+"""From bytes to checked values: JSON bodies and query strings, all that is wrong named at once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
+from typing import (
+    Any,
+    Final,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from ..errors import BadRequest
+from gtsd.errors import BadRequest
 
 T = TypeVar("T")
 _PATH: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+# Brackets inside strings do not count.
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _MAX_FIELDS: Final = 20
 _MAX_PARAMETERS: Final = 20
 
@@ -84,26 +96,14 @@ def _invalid(fields: Mapping[str, str]) -> BadRequest:
 
 
 def _refuse_depth(raw: bytes, limit: int) -> None:
-    """Refuse deep nesting before a parser recurses into it; brackets inside strings do not count."""
+    """Refuse deep nesting before a parser recurses into it."""
     if raw.count(b"{") + raw.count(b"[") <= limit:
         return
-    depth, text, escaped = 0, False, False
-    for byte in raw:
-        if text:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                text = False
-        elif byte == 0x22:
-            text = True
-        elif byte in b"{[":
-            depth += 1
-            if depth > limit:
-                raise BadRequest(f"The JSON is nested deeper than {limit}.", code="invalid_json")
-        elif byte in b"}]":
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"{[" else -1
+        if depth > limit:
+            raise BadRequest(f"The JSON is nested deeper than {limit}.", code="invalid_json")
 
 
 def _has_nul(value: Any) -> bool:
@@ -181,7 +181,12 @@ def _sentence(what: str, hint: Any) -> str:
     return what + _example(hint)
 
 
-_WORDS: Final = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+_WORDS: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
 
 
 def _plain(what: str) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import Unauthenticated
-from .routes import Route
-from .tokens import Verified
+from gtsd.errors import Unauthenticated
+from gtsd.web.routes import Route
+from gtsd.web.tokens import Verified
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders
 
-    from ..deps import Deps
+    from gtsd.deps import Deps
 
 
 class Account(msgspec.Struct, frozen=True, rename="camel"):
@@ -29,7 +30,7 @@ class Account(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(slots=True)
 class Request:
-    """A request as it came: ``path`` and ``query`` undecoded, ``address`` behind trusted proxies."""
+    """As it came: ``path`` and ``query`` undecoded, ``address`` as trusted proxies tell it."""
 
     id: str
     method: str
@@ -63,6 +64,11 @@ class Call:
         if self.account is None:
             raise Unauthenticated
         return self.account
+
+    @property
+    def today(self) -> date:
+        """The calendar day where the user is."""
+        return self.deps.clock.today(self.user.timezone)
 
     @property
     def token_id(self) -> str:

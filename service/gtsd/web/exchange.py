@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Final
 
 from tornado import httputil
 
-from .. import deadline
-from ..errors import (
+from gtsd import deadline
+from gtsd.errors import (
     ApiError,
     DeadlineExceeded,
     InternalError,
     Overloaded,
     PayloadTooLarge,
 )
-from ..telemetry import log, tracing
-from ..telemetry.metrics import UNMATCHED
-from . import headers
-from .answers import Answer, refusal
-from .call import Call, Request
-from .routes import Match, Policy
+from gtsd.telemetry import log, tracing
+from gtsd.telemetry.metrics import UNMATCHED
+from gtsd.web import headers
+from gtsd.web.answers import Answer, refusal
+from gtsd.web.call import Call, Request
+from gtsd.web.routes import Match, Policy
 
 if TYPE_CHECKING:
-    from .server import Api
+    from gtsd.web.server import Api
 
 # What is read and thrown away of a body that is too large, so that the client, still sending, gets
 # to read the refusal instead of a reset connection.
@@ -131,7 +131,9 @@ class Exchange(httputil.HTTPMessageDelegate):
     async def _run(self, match: Match) -> None:
         call = Call(self._api.deps, self.request, match.route, match.params)
         bound = self._api.deps.settings.request_deadline
-        with tracing.server_span(self.request.headers, self.request.method) as span:
+        with tracing.server_span(
+            self.request.headers, self.request.method, self.request.path
+        ) as span:
             outcome: Answer | BaseException
             try:
                 # The store's own deadline comes first, so that the server cancels what it runs.
@@ -140,7 +142,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                         outcome = await self._api.pipeline.answer(call)
             except TimeoutError:
                 outcome = DeadlineExceeded()
-            except Exception as error:  # the boundary: whatever fails becomes one answer, logged
+            except Exception as error:  # noqa: BLE001 - the one boundary: answered and logged
                 outcome = error
             self._end(outcome, call=call, span=span)
 

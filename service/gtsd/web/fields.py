@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from .routes import MAX_ID
+from gtsd.web.routes import MAX_ID
 
 Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="Identifies one of your own things.")]
 Timestamp = Annotated[
@@ -19,9 +19,7 @@ Timestamp = Annotated[
         examples=["2026-11-22T18:39:44.123Z"],
     ),
 ]
-Day = Annotated[
-    date, Meta(description="a calendar day, YYYY-MM-DD", examples=["2026-11-22"])
-]
+Day = Annotated[date, Meta(description="a calendar day, YYYY-MM-DD", examples=["2026-11-22"])]
 Url = Annotated[
     str,
     Meta(

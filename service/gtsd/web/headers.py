@@ -77,7 +77,7 @@ def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def cors(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
-    """Headers for a browser on one of the listed origins; tokens are sent by hand, so no cookies."""
+    """Headers for a browser on a listed origin; tokens are sent by hand, so no credentials."""
     if origin is None or not allowed:
         return {}
     if origin not in allowed:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.fernet import Fernet
 
-from ..errors import BadRequest, Conflict, IdempotencyMismatch
-from ..stores.postgres import Query
-from .answers import Answer, success
-from .call import Call
+from gtsd.errors import BadRequest, Conflict, IdempotencyMismatch
+from gtsd.stores.postgres import Query
+from gtsd.web.answers import Answer, success
+from gtsd.web.call import Call
 
 if TYPE_CHECKING:
-    from ..stores.postgres import Transaction
+    from gtsd.stores.postgres import Transaction
 
 HEADER: Final = "Idempotency-Key"
 _VALID: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -55,12 +55,14 @@ Work = Callable[["Transaction"], Awaitable[bytes]]
 async def write(call: Call, work: Work) -> Answer:
     """Run a use case in a transaction and answer with the JSON it returns.
 
-    Raises what ``work`` raises, with nothing changed; IdempotencyMismatch where the key was used
-    for another request; Conflict while the first request with this key is still running.
+    What is cached of the user is forgotten after the commit and before the answer. Raises what
+    ``work`` raises, with nothing changed; IdempotencyMismatch where the key was used for another
+    request; Conflict while the first request with this key is still running.
     """
     key = call.request.headers.get(HEADER) if call.route.creates else None
     if key is None:
         async with call.deps.postgres.transaction() as tx:
+            _forget_after(call, tx)
             data = await work(tx)
         return success(data, call.route.status)
     if not _VALID.fullmatch(key):
@@ -85,6 +87,7 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
         found = await tx.row(_FIND, user_id=user_id, key=key)
         if found is not None:
             return _replay(found, fingerprint, seal)
+        _forget_after(call, tx)
         answer = success(await work(tx), call.route.status)
         await tx.execute(
             _STORE,
@@ -95,6 +98,12 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
             sealed=seal.encrypt(answer.body),
         )
     return answer
+
+
+def _forget_after(call: Call, tx: Transaction) -> None:
+    if call.account is not None:
+        user_id = call.account.id
+        tx.after_commit(lambda: call.deps.cache.forget(user_id))
 
 
 def _replay(found: tuple[memoryview, int, memoryview], fingerprint: bytes, seal: Fernet) -> Answer:

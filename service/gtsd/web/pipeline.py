@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..deps import Deps
-from ..errors import ApiError, Forbidden, TooManyRequests, Unauthenticated, UnsupportedMediaType
-from ..stores.limits import Limit, Usage, address_subject
-from . import headers
-from .answers import Answer
-from .bodies import decode_body, decode_query
-from .call import Account, Call
-from .routes import Limited, Policy
+from gtsd.deps import Deps
+from gtsd.errors import ApiError, Forbidden, TooManyRequests, Unauthenticated, UnsupportedMediaType
+from gtsd.stores.limits import Limit, Usage, address_subject
+from gtsd.web import headers
+from gtsd.web.answers import Answer
+from gtsd.web.bodies import decode_body, decode_query
+from gtsd.web.call import Account, Call
+from gtsd.web.routes import Limited, Policy
 
 _BEARER: Final = "bearer "
 _JSON_TYPES: Final = frozenset({"application/json", "application/json;charset=utf-8"})

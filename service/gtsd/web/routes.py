@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import MethodNotAllowed, NotFound
+from gtsd.errors import MethodNotAllowed, NotFound
 
 if TYPE_CHECKING:
-    from .answers import Answer
-    from .call import Call
+    from gtsd.web.answers import Answer
+    from gtsd.web.call import Call
 
 MAX_ID: Final = 2**63 - 1
 

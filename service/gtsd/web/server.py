@@ -18,13 +18,13 @@ from typing import Any
 from tornado import httputil
 from tornado.httpserver import HTTPServer
 
-from ..deps import Deps
-from . import headers
-from .answers import Answer
-from .call import Request
-from .exchange import Exchange
-from .pipeline import Pipeline
-from .routes import Match, RouteTable
+from gtsd.deps import Deps
+from gtsd.web import headers
+from gtsd.web.answers import Answer
+from gtsd.web.call import Request
+from gtsd.web.exchange import Exchange
+from gtsd.web.pipeline import Pipeline
+from gtsd.web.routes import Match, RouteTable
 
 
 class Api(httputil.HTTPServerConnectionDelegate):
@@ -55,7 +55,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
         self._server.add_sockets(sockets)
 
     def start_request(
-        self, server_conn: object, request_conn: httputil.HTTPConnection
+        self, _server_conn: object, request_conn: httputil.HTTPConnection
     ) -> Exchange:
         """Tornado's hook for each new request on a connection."""
         context: Any = request_conn.context  # type: ignore[attr-defined]  # HTTP1Connection
@@ -143,7 +143,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
         ends, idle_ends = loop.time() + bound, loop.time() + min(idle, bound)
         while loop.time() < ends:
             busy = bool(self._exchanges or self._tasks)
-            if not busy and (not self._server._connections or loop.time() >= idle_ends):
+            if not busy and (not self._connections() or loop.time() >= idle_ends):
                 break
             await asyncio.sleep(0.02)
         abandoned = len(self._exchanges)
@@ -152,3 +152,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.close_all_connections()
         return abandoned
+
+    def _connections(self) -> int:
+        """Open client connections; Tornado keeps them to itself."""
+        return len(self._server._connections)  # noqa: SLF001 - there is no public way

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import jwt
 
-from ..clock import Clock
-from ..errors import Unauthenticated
+from gtsd.clock import Clock
+from gtsd.errors import Unauthenticated
 
 ISSUER: Final = "gtsd-api"
 AUDIENCE: Final = "gtsd-client"

@@ -1,0 +1,119 @@
+"""The whole URL table, and what is made from it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+from gtsd.accounts import handlers as accounts
+from gtsd.accounts import types as a
+from gtsd.deps import Deps
+from gtsd.ops import handlers as ops
+from gtsd.ops import types as o
+from gtsd.streaks import handlers as streaks
+from gtsd.streaks import types as s
+from gtsd.tasks import handlers as tasks
+from gtsd.tasks import types as t
+from gtsd.web import docs
+from gtsd.web.answers import encode
+from gtsd.web.fields import DayRange, Done, Nothing, Page
+from gtsd.web.openapi import document
+from gtsd.web.routes import Limited, Policy, Route, RouteTable
+from gtsd.web.server import Api
+
+OPS, PUBLIC, USER = Policy.OPS, Policy.PUBLIC, Policy.USER
+AUTH = Limited.AUTH_WRITE
+
+# fmt: off
+_ROUTES: Final = (
+    Route("GET", "/health", ops.health, OPS, "How the service and its servers are", "ops",
+          o.Health, refusals=(503,), enveloped=False),
+    Route("GET", "/healthz", ops.alive, OPS, "Whether the process lives", "ops",
+          o.Liveness, enveloped=False),
+    Route("GET", "/ready", ops.ready, OPS, "Whether to send requests here", "ops",
+          o.Readiness, refusals=(503,), enveloped=False),
+    Route("GET", "/metrics", ops.metrics, OPS, "Metrics for Prometheus", "ops",
+          enveloped=False, media_type="text/plain"),
+
+    Route("POST", "/auth/signup", accounts.sign_up, PUBLIC, "Open an account", "accounts",
+          a.SignedIn, 201, a.SignUp, limit=AUTH, refusals=(409,), creates=True),
+    Route("POST", "/auth/login", accounts.log_in, PUBLIC, "Sign in", "accounts",
+          a.SignedIn, body=a.LogIn, limit=AUTH, refusals=(401, 403)),
+    Route("POST", "/auth/refresh", accounts.refresh, PUBLIC, "Spend a refresh token for new ones",
+          "accounts", a.Tokens, body=a.RefreshToken, limit=AUTH, refusals=(401, 403)),
+    Route("POST", "/auth/logout", accounts.log_out, PUBLIC, "Sign out here", "accounts",
+          Done, body=a.RefreshToken, limit=AUTH),
+    Route("GET", "/auth/me", accounts.show, USER, "My account", "accounts", a.User),
+    Route("PATCH", "/auth/me", accounts.change, USER, "Change my account", "accounts",
+          a.User, body=a.AccountChange, limit=AUTH, refusals=(409,)),
+    Route("DELETE", "/auth/me", accounts.delete, USER, "Delete my account and all my data",
+          "accounts", Done, 202, a.DeleteAccount, limit=AUTH),
+    Route("PATCH", "/auth/change-password", accounts.change_password, USER,
+          "Change my password and sign out everywhere else", "accounts",
+          Done, body=a.PasswordChange, limit=AUTH),
+    Route("POST", "/auth/forgot-password", accounts.forgot_password, PUBLIC,
+          "Ask for a mail to set a new password", "accounts",
+          Done, body=a.ForgotPassword, limit=AUTH),
+    Route("POST", "/auth/reset-password", accounts.reset_password, PUBLIC,
+          "Set a new password with the token of the mail", "accounts",
+          Done, body=a.ResetPassword, limit=AUTH),
+    Route("POST", "/auth/verify-email", accounts.verify_email, PUBLIC,
+          "Verify an email address with the token of the mail", "accounts",
+          a.User, body=a.VerifyEmail, limit=AUTH),
+    Route("POST", "/auth/verify-email/resend", accounts.resend_verification, USER,
+          "Ask for that mail again", "accounts", Done, body=Nothing, limit=AUTH),
+    Route("GET", "/auth/sessions", accounts.list_sessions, USER, "Where I am signed in", "accounts",
+          a.Sessions),
+    Route("DELETE", "/auth/sessions/{id}", accounts.end_session, USER, "Sign one place out",
+          "accounts", Done, limit=AUTH),
+
+    Route("GET", "/v1/tasks/today", tasks.today, USER, "A day's tasks, today's by default", "tasks",
+          t.Today, query=t.TodayQuery),
+    Route("GET", "/v1/tasks", tasks.find, USER, "Tasks by day, type and status", "tasks",
+          t.Tasks, query=t.TaskQuery),
+    Route("POST", "/v1/tasks", tasks.add, USER, "A task of my own, once or repeated", "tasks",
+          t.Task, 201, t.NewTask, creates=True),
+    Route("GET", "/v1/tasks/{id}", tasks.show, USER, "One task", "tasks", t.Task),
+    Route("PATCH", "/v1/tasks/{id}", tasks.change, USER, "Change a task", "tasks",
+          t.Task, body=t.TaskChange, refusals=(409,)),
+    Route("DELETE", "/v1/tasks/{id}", tasks.delete, USER, "Delete a task", "tasks",
+          Done, query=t.Deletion),
+    Route("POST", "/v1/tasks/{id}/complete", tasks.complete, USER, "A task is done", "tasks",
+          t.Task, body=Nothing),
+    Route("POST", "/v1/tasks/{id}/uncomplete", tasks.uncomplete, USER,
+          "A task is not done, or not skipped, after all", "tasks", t.Task, body=Nothing),
+    Route("POST", "/v1/tasks/{id}/skip", tasks.skip, USER, "Skip a task", "tasks",
+          t.Task, body=t.Skip, refusals=(409,)),
+    Route("GET", "/v1/tasks/{id}/evidence", tasks.show_evidence, USER, "The proofs of a task",
+          "tasks", t.EvidencePage, query=Page),
+    Route("POST", "/v1/evidence", tasks.give_evidence, USER, "Prove that a task was done", "tasks",
+          t.EvidenceGiven, 201, t.NewEvidence, refusals=(404,), creates=True),
+
+    Route("GET", "/v1/streaks/me", streaks.mine, USER, "My streak and how today goes", "streaks",
+          s.MyStreak),
+    Route("GET", "/v1/streaks/history", streaks.history, USER, "How my days went", "streaks",
+          s.History, query=DayRange),
+    Route("POST", "/v1/streaks/check-compliance", streaks.check, USER, "Count a day again",
+          "streaks", s.Checked, body=s.CheckCompliance, limit=Limited.HEAVY),
+)
+# fmt: on
+
+
+def table() -> RouteTable:
+    """Every route of the API, without the documents about it."""
+    return RouteTable(_ROUTES)
+
+
+def document_text(version: str = "unknown") -> str:
+    """The OpenAPI document as indented JSON."""
+    import json
+
+    return json.dumps(document(table(), version), indent=2) + "\n"
+
+
+def make_app(deps: Deps) -> Api:
+    """The server for a set of dependencies; it does not listen yet."""
+    api_document = encode(document(table(), deps.settings.app_version))
+    routes = RouteTable([*_ROUTES, *docs.routes(api_document, files("gtsd.web") / "page")])
+    deps.metrics.allow_routes((route.method, route.template) for route in routes.routes)
+    return Api(deps, routes)

@@ -1,0 +1,174 @@
+"""From start to end: open, listen, ready, drain, close. Read it from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+from loguru import logger
+from tornado.netutil import bind_sockets
+
+from gtsd.accounts.directory import CachedAccounts
+from gtsd.accounts.mails import NoMails
+from gtsd.accounts.passwords import Argon2Passwords
+from gtsd.app import make_app
+from gtsd.clock import Clock
+from gtsd.deps import Deps, Life
+from gtsd.settings import Settings
+from gtsd.stores.cache import Cache
+from gtsd.stores.limits import Limits
+from gtsd.stores.postgres import Postgres
+from gtsd.stores.redis import Redis
+from gtsd.stores.s3 import ObjectStore
+from gtsd.systemd import Supervisor
+from gtsd.telemetry import log, tracing
+from gtsd.telemetry.loop import watch_loop
+from gtsd.telemetry.metrics import Metrics
+from gtsd.web.server import Api
+from gtsd.web.tokens import AccessTokens
+
+_BACKLOG: Final = 1024
+# Longer than a proxy keeps an idle connection to us (nginx: keepalive_timeout 5s in our role), so
+# that it is the proxy who closes it.
+_IDLE_S: Final = 6.0
+
+Ready = Callable[[list[tuple[str, int]]], Awaitable[None]]
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says which one and why."""
+
+
+async def serve(
+    settings: Settings, supervisor: Supervisor | None = None, ready: Ready | None = None
+) -> int:
+    """Answer requests until SIGTERM or SIGINT; gives the exit status.
+
+    ``ready`` is called with the addresses once requests are answered.
+    """
+    supervisor = supervisor or Supervisor()
+    logs = log.configure(settings)
+    traces = tracing.configure(settings)
+    stop = _stop_signals()
+    try:
+        sockets = _listeners(settings, supervisor)
+        async with AsyncExitStack() as stack:
+            deps = await open_all(settings, stack)
+            api = make_app(deps)
+            await _answer_until(stop, api, sockets, supervisor, ready)
+        logger.info("stopped")
+        return 0
+    except ListenError as error:
+        logger.error(str(error))
+        return 1
+    finally:
+        await asyncio.to_thread(traces.shutdown)
+        logs.close()
+
+
+async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | None = None) -> Deps:
+    """Open every store; the stack closes them in reverse. No server has to be up yet."""
+    clock = clock or Clock()
+    metrics = Metrics(settings.app_version, settings.git_sha)
+    watch = asyncio.create_task(watch_loop(metrics))
+    stack.callback(watch.cancel)
+    postgres = await Postgres.open(settings, metrics)
+    stack.push_async_callback(postgres.close)
+    redis = await Redis.open(settings, metrics)
+    stack.push_async_callback(redis.close)
+    objects = await ObjectStore.open(settings, metrics)
+    stack.push_async_callback(objects.close)
+    passwords = Argon2Passwords(settings.password_hash_concurrency)
+    stack.callback(passwords.close)
+    cache = Cache(redis, metrics)
+    return Deps(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        postgres=postgres,
+        redis=redis,
+        cache=cache,
+        limits=Limits(redis, metrics, clock, settings.jwt_secret.encode()),
+        objects=objects,
+        tokens=AccessTokens(clock, settings.jwt_secret, settings.jwt_secret_previous),
+        accounts=CachedAccounts(postgres, cache),
+        passwords=passwords,
+        mails=NoMails(),
+        life=Life(clock.monotonic()),
+    )
+
+
+async def _answer_until(
+    stop: asyncio.Event,
+    api: Api,
+    sockets: list[socket.socket],
+    supervisor: Supervisor,
+    ready: Ready | None,
+) -> None:
+    api.serve(sockets)
+    api.deps.life.ready = True
+    watchdog = asyncio.create_task(_feed_watchdog(supervisor))
+    addresses = [sock.getsockname()[:2] for sock in sockets]
+    logger.bind(addresses=[str(address) for address in addresses]).info("ready")
+    supervisor.notify("READY=1")
+    if ready is not None:
+        await ready(addresses)
+    await stop.wait()
+    await drain(api, supervisor)
+    watchdog.cancel()
+
+
+async def drain(api: Api, supervisor: Supervisor) -> None:
+    """Leave without anybody noticing.
+
+    Readiness turns red, but everything is still accepted until the proxies have seen that; each
+    answer from here on closes its connection. Then the listeners close, and what is in work gets
+    until the deadline to finish.
+    """
+    settings, deps = api.deps.settings, api.deps
+    supervisor.notify("STOPPING=1")
+    deps.metrics.draining.set(1)
+    api.start_draining()
+    logger.info("draining")
+    await asyncio.sleep(settings.drain_delay)
+    api.stop_accepting()
+    abandoned = await api.finish(settings.drain_timeout, _IDLE_S)
+    if abandoned:
+        logger.bind(abandoned=abandoned).warning("the deadline ended requests that were in work")
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def first(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first, number)
+    return stop
+
+
+def _listeners(settings: Settings, supervisor: Supervisor) -> list[socket.socket]:
+    given = supervisor.listen_sockets()
+    if given:
+        return given
+    try:
+        return bind_sockets(settings.port, settings.host, backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise ListenError(f"Cannot listen on {where}: {error.strerror}. Set PORT.") from None
+
+
+async def _feed_watchdog(supervisor: Supervisor) -> None:
+    """Runs on the event loop on purpose: when that hangs, systemd should restart us."""
+    interval = supervisor.watchdog_interval()
+    while interval is not None:
+        supervisor.notify("WATCHDOG=1")
+        await asyncio.sleep(interval)

@@ -1,0 +1,64 @@
+"""Use cases of streaks, and the one way in which a change of tasks reaches them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from gtsd.streaks import queries as q
+from gtsd.web.fields import DayRange
+
+if TYPE_CHECKING:
+    from gtsd.stores.postgres import Session, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The current streak after a change, and the whole streak as JSON."""
+
+    current: int
+    streak: str
+
+
+async def lock(tx: Transaction, user_id: int, today: date) -> int:
+    """Put a person's changes of days in order until the commit; gives the current streak.
+
+    To be called before the tasks are changed: of parallel changes the second one then counts what
+    the first one did.
+    """
+    current: int = await tx.value(q.LOCK, user_id=user_id, today=today)
+    return current
+
+
+async def count_day(tx: Transaction, user_id: int, day: date, today: date) -> Counted:
+    """Count a day's tasks again, and the streaks with it; the lock must be held."""
+    row = await tx.row(q.COUNT_DAY, user_id=user_id, day=day, today=today)
+    assert row is not None
+    return Counted(*row)
+
+
+async def mine(session: Session, user_id: int, today: date) -> bytes:
+    """The streak and how today goes."""
+    text: str = await session.value(q.MINE, user_id=user_id, day=today, today=today)
+    return text.encode()
+
+
+async def history(session: Session, user_id: int, days: DayRange) -> bytes:
+    """A page of days, the newest first."""
+    text: str = await session.value(
+        q.HISTORY,
+        user_id=user_id,
+        limit=days.limit,
+        offset=days.offset,
+        **{"from": days.from_, "to": days.to},
+    )
+    return text.encode()
+
+
+async def check(tx: Transaction, user_id: int, day: date, today: date) -> bytes:
+    """Count a day again. An old day changes the runs that it is part of, and no other."""
+    await lock(tx, user_id, today)
+    counted = await count_day(tx, user_id, day, today)
+    shown = await tx.value(q.DAY, user_id=user_id, day=day)
+    return b'{"day":%b,"streak":%b}' % (shown.encode(), counted.streak.encode())

@@ -1,0 +1,48 @@
+"""``/openapi.json`` and ``/docs``: files that never change while the process lives."""
+
+from __future__ import annotations
+
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from gtsd.web import headers
+from gtsd.web.answers import JSON, Answer
+from gtsd.web.call import Call
+from gtsd.web.routes import Handler, Policy, Route
+
+# The page runs its own script, and asks nobody but this server.
+_PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE: Final = {
+    "/docs": ("index.html", "text/html; charset=utf-8"),
+    "/docs/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/docs/page.css": ("page.css", "text/css; charset=utf-8"),
+}
+
+
+def routes(document: bytes, folder: Traversable) -> list[Route]:
+    """The routes of the document and the page; reads the page's files."""
+    found = [_route("/openapi.json", _serve(document, JSON, {}))]
+    for path, (name, content_type) in _PAGE.items():
+        body = (folder / name).read_bytes()
+        serve = _serve(body, content_type, {"Content-Security-Policy": _PAGE_POLICY})
+        found.append(_route(path, serve))
+    return found
+
+
+def _route(path: str, handler: Handler) -> Route:
+    return Route("GET", path, handler, Policy.PUBLIC, "Documentation", "documents", enveloped=False)
+
+
+def _serve(body: bytes, content_type: str, extra: dict[str, str]) -> Handler:
+    tag = headers.etag(body)
+    fixed = {"ETag": tag, "Cache-Control": "no-cache", **extra}
+
+    async def handler(call: Call) -> Answer:
+        if headers.matches(call.request.headers.get("If-None-Match"), tag):
+            return Answer(304, b"", fixed)
+        return Answer(200, body, fixed, content_type)
+
+    return handler

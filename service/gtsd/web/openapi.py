@@ -1,0 +1,178 @@
+"""The OpenAPI 3.1 document, made from the route table and the types that validate.
+
+https://spec.openapis.org/oas/v3.1.0
+"""
+
+from __future__ import annotations
+
+from http.client import responses
+from typing import Any, Final
+
+import msgspec
+
+from gtsd.web.answers import ErrorBody
+from gtsd.web.routes import Limited, Policy, Route, RouteTable
+
+_REF: Final = "#/components/schemas/{name}"
+_INTRODUCTION: Final = """\
+A person sets a goal, sees the tasks due today, attaches evidence that they were done, and keeps a \
+streak.
+
+Sign up or log in, then send `Authorization: Bearer <accessToken>`. Every success is \
+`{"success": true, "data": …}`, every error `{"success": false, "error": {…}}` with a stable \
+`code` and the `requestId` to quote. A POST that creates takes an `Idempotency-Key`: send the same \
+one again when you saw no answer.
+"""
+_TAGS: Final = {
+    "accounts": "Sign up, log in, stay signed in.",
+    "tasks": "What is due, and that it was done.",
+    "streaks": "Days in a row.",
+    "ops": "For load balancers and monitoring.",
+}
+
+
+def document(table: RouteTable, version: str) -> dict[str, Any]:
+    """The whole document as plain JSON values."""
+    routes = [route for route in table.routes if route.tag in _TAGS]
+    schemas = _Schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "GTSD API", "version": version, "description": _INTRODUCTION},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "securitySchemes": {
+                "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+            "headers": {
+                "RequestId": {
+                    "description": "Quote it when you report a problem.",
+                    "schema": {"type": "string", "maxLength": 128},
+                }
+            },
+        },
+    }
+
+
+class _Schemas:
+    """The shapes of all routes; each named one is described once."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        shapes: list[Any] = [ErrorBody]
+        for route in routes:
+            shapes += [shape for shape in (route.body, route.query, route.answer) if shape]
+        self._shapes = list(dict.fromkeys(shapes))
+        found, self.components = msgspec.json.schema_components(self._shapes, ref_template=_REF)
+        self._schemas = dict(zip(self._shapes, found, strict=True))
+
+    def of(self, shape: Any) -> dict[str, Any]:
+        """The schema of a shape, mostly a reference."""
+        return self._schemas[shape]
+
+    def properties(self, shape: Any) -> dict[str, Any]:
+        """The properties of a shape, by name."""
+        properties: dict[str, Any] = self.components[shape.__name__]["properties"]
+        return properties
+
+
+def operation_id(route: Route) -> str:
+    """Unique and stable: method and path in camel case."""
+    words = route.template.replace("{", "by-").replace("}", "").replace("/", "-").split("-")
+    return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words if word)
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": _parameters(route, schemas),
+        "responses": _responses(route, schemas),
+    }
+    if route.policy is Policy.USER:
+        shown["security"] = [{"accessToken": []}]
+    if route.body is not None:
+        fields = msgspec.structs.fields(route.body)
+        shown["requestBody"] = {
+            "required": any(field.required for field in fields),
+            "content": {"application/json": {"schema": schemas.of(route.body)}},
+        }
+    return shown
+
+
+def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for segment in route.template.split("/"):
+        if segment.startswith("{"):
+            schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+            shown.append({"name": segment[1:-1], "in": "path", "required": True, "schema": schema})
+    if route.query is not None:
+        shown += [
+            {"name": name, "in": "query", "required": False, "schema": schema}
+            for name, schema in schemas.properties(route.query).items()
+        ]
+    if route.creates:
+        text = "Makes the request safe to repeat; any unique text, for example a UUID."
+        schema = {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"}
+        shown.append(
+            {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
+        )
+    return shown
+
+
+def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    shown = {str(route.status): _response(route.status, _success(route, schemas), route.media_type)}
+    if route.policy is Policy.USER and route.method == "GET":
+        shown["304"] = {"description": "Not Modified"}
+    if route.policy is Policy.OPS:
+        if 503 in route.refusals:
+            shown["503"] = _response(503, schemas.of(route.answer), route.media_type)
+        return shown
+    error = schemas.of(ErrorBody)
+    for status in sorted(refusals(route)):
+        shown[str(status)] = _response(status, error, "application/json")
+    return shown
+
+
+def refusals(route: Route) -> set[int]:
+    """Every error status that a route may answer with."""
+    found = {429, 500, 503, *route.refusals}
+    if route.policy is Policy.USER:
+        found |= {401, 403}
+    if route.body is not None:
+        found |= {400, 413, 415}
+    if route.query is not None:
+        found.add(400)
+    if "{" in route.template:
+        found.add(404)
+    if route.creates:
+        found |= {400, 409, 422}
+    if route.limit is Limited.AUTH_WRITE:
+        found.add(429)
+    return found
+
+
+def _success(route: Route, schemas: _Schemas) -> dict[str, Any] | None:
+    if route.answer is None:
+        return None
+    if not route.enveloped:
+        return schemas.of(route.answer)
+    return {
+        "type": "object",
+        "properties": {"success": {"const": True}, "data": schemas.of(route.answer)},
+        "required": ["success", "data"],
+        "additionalProperties": False,
+    }
+
+
+def _response(status: int, schema: dict[str, Any] | None, media_type: str) -> dict[str, Any]:
+    return {
+        "description": responses[status],
+        "headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}},
+        "content": {media_type: {"schema": schema} if schema is not None else {}},
+    }
