@@ -1,0 +1,100 @@
+"""`.ci/run` brings what is missing, runs everything and fails if anything did."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_PROGRAMS = ["bash", "cat", "chmod", "dirname", "env", "git", "id", "mktemp", "rm"]
+
+
+class Machine:
+    """A checkout and a PATH on which ``make`` is missing until apt-get installs it."""
+
+    def __init__(self, folder: Path, script: Path) -> None:
+        self._programs = folder / "bin"
+        self._programs.mkdir()
+        for name in _PROGRAMS:
+            found = shutil.which(name)
+            assert found, name
+            (self._programs / name).symlink_to(found)
+        self._log = folder / "log"
+        self._script = folder / "checkout" / ".ci" / "run"
+        self._script.parent.mkdir(parents=True)
+        shutil.copy(script, self._script)
+        self._program("python3", "exit 0")
+        self._program("sudo", 'shift\n"$@"')
+        self._program(
+            "apt-get",
+            f'echo "apt-get $*" >>{self._log}\n'
+            f"case $* in *install*) cat >{self._programs}/make <<'END'\n"
+            f'#!/bin/sh\necho "make $*" >>{self._log}\n[ "$1" != "$BROKEN" ]\nEND\n'
+            f"chmod +x {self._programs}/make ;; esac",
+        )
+
+    def _program(self, name: str, text: str) -> None:
+        (self._programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self._programs / name).chmod(0o755)
+
+    def run(self, broken: str = "") -> tuple[int, list[str], str]:
+        """Exit status, what was called in order, and what was printed."""
+        self._log.unlink(missing_ok=True)
+        result = subprocess.run(
+            ["bash", str(self._script)],
+            env={"PATH": str(self._programs), "HOME": "/nonexistent", "BROKEN": broken},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        calls = self._log.read_text().splitlines() if self._log.exists() else []
+        return result.returncode, calls, result.stdout
+
+
+@pytest.fixture
+def machine(root: Path, tmp_path: Path) -> Machine:
+    """A clean machine with this project's script."""
+    return Machine(tmp_path, root / ".ci" / "run")
+
+
+def test_a_missing_program_is_installed_once(machine: Machine) -> None:
+    """A minimal Debian has no make; the second run finds it there."""
+    status, calls, _ = machine.run()
+    assert status == 0
+    assert calls[0] == "apt-get -q update"
+    assert calls[1].startswith("apt-get -q -y install --no-install-recommends make")
+    assert calls[2:] == ["make lint", "make test"]
+    assert machine.run()[:2] == (0, ["make lint", "make test"])
+
+
+@pytest.mark.parametrize("broken", ["lint", "test"])
+def test_every_step_runs_and_one_failure_fails_all(machine: Machine, broken: str) -> None:
+    """The tests run after a failed lint too, and the summary says which step it was."""
+    status, calls, printed = machine.run(broken)
+    assert status == 1
+    assert calls[-2:] == ["make lint", "make test"]
+    failed = [line for line in printed.splitlines() if line.startswith("FAILED")]
+    assert [line.split("  ")[-1] for line in failed] == [f"make {broken}"]
+
+
+def test_a_machine_that_cannot_install_fails(machine: Machine) -> None:
+    """Without make and without a package index nothing was proved, so nothing passes."""
+    machine._program("apt-get", "exit 100")
+    status, calls, printed = machine.run()
+    assert (status, calls) == (1, [])
+    assert "FAILED" in printed
+
+
+def test_each_step_says_how_long_it_took(machine: Machine) -> None:
+    """Whoever waits for CI sees for what."""
+    summary = machine.run()[2].split("== summary\n")[1].splitlines()
+    assert [re.sub(r"\d+ s", "N s", " ".join(line.split())) for line in summary] == [
+        "ok N s install_missing",
+        "ok N s make lint",
+        "ok N s make test",
+    ]
