@@ -26,7 +26,7 @@ from tests.support.client import PASSWORD, Client
 
 _numbers = itertools.count(1)
 # Far over what a test sends, but for the tests of the limits themselves.
-_NO_LIMITS = {
+_NO_LIMITS: dict[str, Any] = {
     "limit_anonymous": 100_000,
     "limit_user": 100_000,
     "limit_auth_write": 100_000,

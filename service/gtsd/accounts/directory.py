@@ -29,4 +29,7 @@ class CachedAccounts:
                 return _NOBODY
             return msgspec.json.encode(Account(id=row[0], timezone=row[1], is_active=row[2]))
 
-        return self._decoder.decode(await self._cache.fetch(user_id, "account", load))
+        account: Account | None = self._decoder.decode(
+            await self._cache.fetch(user_id, "account", load)
+        )
+        return account

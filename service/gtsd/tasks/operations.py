@@ -17,13 +17,13 @@ from gtsd.tasks.types import (
     Deletion,
     NewEvidence,
     NewTask,
-    Page,
     Skip,
     TaskChange,
     TaskQuery,
     TodayQuery,
 )
 from gtsd.web.answers import encode
+from gtsd.web.fields import Page
 
 if TYPE_CHECKING:
     from gtsd.stores.cache import Cache
@@ -228,7 +228,7 @@ async def _state(
     row = await tx.row(q.STATE, user_id=person.id, id=task_id)
     if row is None:
         raise NotFound
-    return row  # type: ignore[return-value]  # the columns of the query
+    return row
 
 
 async def _set_status(

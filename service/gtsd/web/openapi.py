@@ -72,7 +72,8 @@ class _Schemas:
 
     def of(self, shape: Any) -> dict[str, Any]:
         """The schema of a shape, mostly a reference."""
-        return self._schemas[shape]
+        schema: dict[str, Any] = self._schemas[shape]
+        return schema
 
     def properties(self, shape: Any) -> dict[str, Any]:
         """The properties of a shape, by name."""

@@ -54,10 +54,9 @@ class Api(httputil.HTTPServerConnectionDelegate):
         """Start to accept on listening, non-blocking sockets."""
         self._server.add_sockets(sockets)
 
-    def start_request(
-        self, _server_conn: object, request_conn: httputil.HTTPConnection
-    ) -> Exchange:
+    def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> Exchange:
         """Tornado's hook for each new request on a connection."""
+        del server_conn  # it is the server itself
         context: Any = request_conn.context  # type: ignore[attr-defined]  # HTTP1Connection
         return Exchange(self, request_conn, context.address[0] if context.address else "")
 
