@@ -7,7 +7,7 @@ than too little. Every pattern runs in time linear in the text, because clients 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -43,7 +43,9 @@ def _quoted(number: int) -> str:
 
 # A header's value goes on to the end of its line or quotes: it may hold spaces and commas.
 _HEADER: Final = re.compile(
-    r"((?:authorization|cookie)[\"'\\]*\s*[:=,]\s*)(?:\[redacted\]|" + _quoted(2) + r"|[^\r\n\"'\\]+)",
+    r"((?:authorization|cookie)[\"'\\]*\s*[:=,]\s*)(?:\[redacted\]|"
+    + _quoted(2)
+    + r"|[^\r\n\"'\\]+)",
     re.IGNORECASE | re.DOTALL,
 )
 _ASSIGNED: Final = re.compile(
@@ -149,14 +151,14 @@ class Redactor:
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(value)} bytes>"  # a body, most likely
         if isinstance(value, Mapping | list | tuple | set | frozenset):
-            if depth >= _MAX_DEPTH:
-                return f"<{type(value).__name__} of {len(value)}>"
-            if isinstance(value, Mapping):
-                return self._mapping(value, depth + 1)
-            return [self.value(item, depth + 1) for item in list(value)[:_MAX_ITEMS]]
+            return self._many(value, depth + 1)
         return self.text(safely(repr, value))
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    def _many(self, value: Collection[Any], depth: int) -> Any:
+        if depth > _MAX_DEPTH:
+            return f"<{type(value).__name__} of {len(value)}>"
+        if not isinstance(value, Mapping):
+            return [self.value(item, depth) for item in list(value)[:_MAX_ITEMS]]
         return {
             self.text(str(key)): MASK if is_secret(str(key)) else self.value(item, depth)
             for key, item in list(value.items())[:_MAX_ITEMS]

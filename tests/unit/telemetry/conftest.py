@@ -41,7 +41,7 @@ class Captured:
         self.log = make(self._writing)
 
     def _read(self, fd: int) -> None:
-        with open(fd, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor has no path
+        with open(fd, "rb", buffering=0) as stream:
             while data := stream.read(65_536):
                 self._data += data
 

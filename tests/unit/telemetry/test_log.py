@@ -144,12 +144,15 @@ def test_a_missing_server_has_its_name_and_cause_and_no_stack(capture: Capture) 
     assert "stack" not in err
 
 
+def _fail(hidden: str) -> None:
+    raise LookupError(f"no such thing, {len(hidden)}")
+
+
 def test_a_bug_has_its_stack_in_the_same_line(capture: Capture) -> None:
     """Type, message and stack, with the fault in it and no values of variables."""
     captured = capture()
-    hidden = "value of a local"
     try:
-        raise LookupError(f"no such thing, {len(hidden)}")
+        _fail("value of a local")
     except LookupError as error:
         request(_changed(status=500, error=error))
     err = captured.line()["err"]
@@ -161,8 +164,15 @@ def test_a_bug_has_its_stack_in_the_same_line(capture: Capture) -> None:
 
 @pytest.mark.parametrize(
     ("method", "level"),
-    [("trace", 10), ("debug", 20), ("info", 30), ("success", 30), ("warning", 40)]
-    + [("error", 50), ("critical", 60)],
+    [
+        ("trace", 10),
+        ("debug", 20),
+        ("info", 30),
+        ("success", 30),
+        ("warning", 40),
+        ("error", 50),
+        ("critical", 60),
+    ],
 )
 def test_levels_are_pinos_numbers(capture: Capture, method: str, level: int) -> None:
     """As the guide's readers expect them."""
@@ -335,9 +345,7 @@ def test_the_format_follows_from_where_the_lines_go(
     make_settings: MakeSettings, *, chosen: str, environment: str, terminal: bool, pretty: bool
 ) -> None:
     """JSON in production and for machines, text on a developer's terminal."""
-    settings = msgspec.structs.replace(
-        make_settings(GTSD_LOG_FORMAT=chosen), app_env=environment
-    )
+    settings = msgspec.structs.replace(make_settings(GTSD_LOG_FORMAT=chosen), app_env=environment)
     ours, theirs = os.openpty() if terminal else os.pipe()[::-1]
     # A pipe gives (read, write): what we write to is the second, for a terminal either end.
     writing, reading = (theirs, ours) if terminal else (ours, theirs)
