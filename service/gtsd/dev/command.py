@@ -88,7 +88,7 @@ async def _serve(settings: Settings, folder: Path, names: Sequence[str], out: Te
 
 def _refuse_early(environ: Mapping[str, str]) -> None:
     """What can be known before any server is started: bad settings, a taken port."""
-    placeholder = "postgresql://127.0.0.1/"
+    placeholder = "postgresql://127.0.0.1/gtsd"
     given = _given(environ, "DATABASE_URL")
     settings = read(environ if given else {**environ, "DATABASE_URL": placeholder})
     if settings.strict:

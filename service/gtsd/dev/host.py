@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import stat
@@ -51,11 +52,15 @@ def unprivileged_account() -> Account | None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment.
+
+    It is below those that the kernel gives to outgoing connections. With one of those, a client
+    that tries again and again while its server is away would one day be connected to itself.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if not port_is_taken(port):
+            return port
 
 
 def port_is_taken(port: int, address: str = "127.0.0.1") -> bool:

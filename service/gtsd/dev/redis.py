@@ -40,7 +40,7 @@ class EmbeddedRedis(EmbeddedServer):
         return f"redis://:{self.secret('password')}@127.0.0.1:{self.port}/0"
 
     def prepare(self) -> None:
-        self.make_data_folder(self.data)
+        self.folder.make_data_folder(self.data)
 
     def command(self) -> list[str]:
         settings = {
@@ -49,8 +49,10 @@ class EmbeddedRedis(EmbeddedServer):
             "port": str(self.port),
             "requirepass": self.secret("password"),
         }
-        path = self.folder / "valkey.conf"
-        self.write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
+        path = self.folder.path / "valkey.conf"
+        self.folder.write_private(
+            path, "".join(f"{name} {value}\n" for name, value in settings.items())
+        )
         return [self.executable(self.program.path), str(path)]
 
     def answers(self) -> bool:
