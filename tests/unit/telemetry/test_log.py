@@ -144,6 +144,9 @@ def test_a_missing_server_has_its_name_and_cause_and_no_stack(capture: Capture) 
     assert "stack" not in err
 
 
+HIDDEN = "value of a local"
+
+
 def _fail(hidden: str) -> None:
     raise LookupError(f"no such thing, {len(hidden)}")
 
@@ -152,14 +155,14 @@ def test_a_bug_has_its_stack_in_the_same_line(capture: Capture) -> None:
     """Type, message and stack, with the fault in it and no values of variables."""
     captured = capture()
     try:
-        _fail("value of a local")
+        _fail(HIDDEN)
     except LookupError as error:
         request(_changed(status=500, error=error))
     err = captured.line()["err"]
     assert (err["type"], err["code"]) == ("LookupError", "internal_error")
     assert err["message"] == "no such thing, 16"
     assert "test_a_bug_has_its_stack_in_the_same_line" in err["stack"]
-    assert b"value of a local" not in captured.raw()
+    assert HIDDEN.encode() not in captured.raw()
 
 
 @pytest.mark.parametrize(

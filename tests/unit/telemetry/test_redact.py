@@ -65,7 +65,7 @@ def _in_a_traceback(text: str) -> None:
 
 def _fail(local: str) -> None:
     try:
-        _ = {}[local]
+        raise KeyError(local)  # noqa: TRY301 - two in a row are what is tested
     except KeyError as error:
         raise ValueError(local) from error
 
