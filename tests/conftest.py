@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from gtsd.dev.object_store import EmbeddedObjectStore
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.dev.redis import EmbeddedRedis
+from gtsd.migrate.runner import up
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # What a test writes need not survive a power cut.
@@ -67,20 +67,8 @@ def object_store(_servers_folder: Path) -> Iterator[EmbeddedObjectStore]:
 @pytest.fixture(scope="session")
 def _migrated_template(postgres_server: EmbeddedPostgres) -> str:
     name = "migrated"
-    _migrate(postgres_server.create_database(name))
+    up(postgres_server.create_database(name), MIGRATIONS)
     return name
-
-
-def _migrate(database_url: str) -> None:
-    connection = psycopg2.connect(database_url)
-    try:
-        connection.autocommit = True
-        for path in sorted(MIGRATIONS.glob("[0-9]*.sql")):
-            if not path.name.endswith(".undo.sql"):
-                with connection.cursor() as cursor:
-                    cursor.execute(path.read_text())
-    finally:
-        connection.close()
 
 
 @pytest.fixture
