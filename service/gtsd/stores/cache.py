@@ -115,7 +115,7 @@ class Cache:
         except DeadlineExceeded:
             # A shared load has the deadline of whoever began it. We may have more time.
             left = deadline.remaining()
-            if left is None or left <= 0:
+            if left is not None and left <= 0:
                 raise
         return await fly()
 

@@ -1,0 +1,169 @@
+"""Random reads and writes: what is read is never older than what was answered before."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import pytest
+
+from gtsd.dev.redis import EmbeddedRedis
+from gtsd.stores.cache import Cache, Load
+from gtsd.stores.redis import Redis
+from gtsd.telemetry.metrics import Metrics
+from tests.support.redis import administrator, opened, own_redis
+
+USERS = range(4)
+FIELD = "today"
+
+
+class Caching(Protocol):
+    """What a cache of this kind has to be able to do."""
+
+    async def fetch(self, user_id: int, field: str, load: Load) -> bytes: ...
+
+    async def forget(self, user_id: int) -> None: ...
+
+
+class NaiveCache:
+    """The control: what everybody writes first. A write deletes, a reader stores."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def fetch(self, user_id: int, field: str, load: Load) -> bytes:
+        key = f"gtsd:naive:{user_id}:{field}"
+        [content] = await self._redis.run(("GET", key))
+        if content is None:
+            content = await load()
+            await self._redis.run(("SET", key, content, "EX", 60))
+        assert isinstance(content, bytes)
+        return content
+
+    async def forget(self, user_id: int) -> None:
+        await self._redis.run(("DEL", f"gtsd:naive:{user_id}:{FIELD}"))
+
+
+class World:
+    """A database of one number a user, that takes its time, and what clients were told of it."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - only has to be the same each time
+        self._numbers = Counter[int]()
+        self._answered = Counter[int]()
+        self.loads = 0
+        self.reads = 0
+        self.writes = 0
+        self.stale: list[tuple[int, int, int]] = []
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._random.choice((0, 0, 0.001, 0.004)))
+
+    async def read(self, cache: Caching) -> None:
+        """A client's read; it must see all that was answered before it began."""
+        user = self._random.choice(USERS)
+        known = self._answered[user]
+
+        async def load() -> bytes:
+            self.loads += 1
+            await self._pause()
+            number = self._numbers[user]
+            await self._pause()
+            return str(number).encode()
+
+        seen = int(await cache.fetch(user, FIELD, load))
+        self.reads += 1
+        if seen < known:
+            self.stale.append((user, seen, known))
+
+    async def write(self, cache: Caching) -> None:
+        """A client's write: commit, then forget, then answer."""
+        user = self._random.choice(USERS)
+        await self._pause()
+        self._numbers[user] += 1
+        mine = self._numbers[user]
+        await self._pause()
+        await cache.forget(user)
+        self._answered[user] = max(self._answered[user], mine)
+        self.writes += 1
+
+    async def client(self, cache: Caching, ends: float) -> None:
+        """One request after the other, until the end."""
+        while time.monotonic() < ends:
+            await (self.write if self._random.random() < 0.1 else self.read)(cache)
+            await self._pause()
+
+    async def run(self, caches: Sequence[Caching], seconds: float) -> None:
+        """Sixteen clients, spread over the processes."""
+        ends = time.monotonic() + seconds
+        await asyncio.gather(
+            *(self.client(caches[number % len(caches)], ends) for number in range(16))
+        )
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[EmbeddedRedis]:
+    """A server that these tests may kill."""
+    with own_redis() as server:
+        yield server
+
+
+async def test_no_read_is_older_than_a_write_that_was_answered_before_it(
+    own_server: EmbeddedRedis,
+) -> None:
+    """Three processes, each with a cache of its own on the same Redis."""
+    world = World(seed=1)
+    metrics = Metrics()
+    async with (
+        opened(own_server.url) as one,
+        opened(own_server.url) as two,
+        opened(own_server.url) as three,
+    ):
+        await world.run([Cache(redis, metrics) for redis in (one, two, three)], seconds=2)
+    assert world.stale == []
+    # It was a cache at work, not a database.
+    assert world.writes > 50
+    assert world.loads < world.reads / 2
+
+
+async def test_a_naive_cache_serves_old_data_in_the_same_world(own_server: EmbeddedRedis) -> None:
+    """The control: the test above can fail."""
+    world = World(seed=1)
+    async with opened(own_server.url) as one, opened(own_server.url) as two:
+        await world.run([NaiveCache(one), NaiveCache(two)], seconds=1)
+    assert world.stale
+
+
+@pytest.mark.parametrize("comes_back", ["empty", "with older data"])
+async def test_killing_redis_in_the_middle_makes_no_read_old(
+    own_server: EmbeddedRedis, comes_back: str
+) -> None:
+    """While it is away the database is read; afterwards the cache works again."""
+    world = World(seed=2)
+    metrics = Metrics()
+    async with opened(own_server.url, metrics) as redis:
+        cache = Cache(redis, metrics)
+        working = asyncio.create_task(world.run([cache], seconds=3))
+        for _ in range(2):
+            await asyncio.sleep(0.4)
+            with administrator(own_server.url) as admin:
+                if comes_back == "empty":
+                    admin.flushall()
+                await asyncio.to_thread(admin.save)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(own_server.kill)
+            await asyncio.to_thread(own_server.start)
+        before = hits(metrics)
+        await working
+        assert world.stale == []
+        assert hits(metrics) > before + 100
+        assert redis.available
+
+
+def hits(metrics: Metrics) -> float:
+    labels = {"cache": FIELD, "result": "hit"}
+    return metrics.registry.get_sample_value("gtsd_cache_requests_total", labels) or 0
