@@ -13,6 +13,10 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
 from tornado.netutil import bind_sockets
 
+from gtsd.telemetry import tracing
+from gtsd.telemetry.tracing import Tracing
+from tests.support.environments import development
+
 
 @dataclass(frozen=True)
 class Received:
@@ -94,6 +98,11 @@ class Receiver:
             ResponseStartLine("HTTP/1.1", 200, "OK"), HTTPHeaders({"Content-Length": "0"}), b""
         )
         connection.finish()
+
+
+def trace_to(endpoint: str, **variables: str) -> Tracing:
+    """Start tracing to a collector."""
+    return tracing.configure(development(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables))
 
 
 def _plain(attributes: Any) -> dict[str, Any]:

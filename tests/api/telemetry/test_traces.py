@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 
 import pytest
 
 from gtsd.errors import NotFound, Unavailable
 from gtsd.telemetry import tracing
 from gtsd.telemetry.tracing import CLIENT, Tracing
-from tests.api.telemetry.receiver import Receiver
-from tests.support.environments import DEVELOPMENT, development
+from tests.api.telemetry.receiver import Receiver, trace_to
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
 NOT_SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    tracing.configure(development())
-    # As the end of a request's task would.
-    tracing.server_span({}, "GET")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as running:
-        yield running
-
-
-def _configure(endpoint: str, **variables: str) -> Tracing:
-    return tracing.configure(development(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables))
 
 
 def _send(running: Tracing) -> None:
@@ -50,7 +25,7 @@ def _send(running: Tracing) -> None:
 
 def test_a_request_is_one_tree(receiver: Receiver) -> None:
     """Under the caller's span: the request, in it a use case, in that two queries at once."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
 
     async def query(name: str) -> None:
         with tracing.span(name, CLIENT, {"db.system.name": "postgresql"}) as span:
@@ -90,7 +65,7 @@ def test_a_request_is_one_tree(receiver: Receiver) -> None:
 
 def test_every_span_says_which_process_made_it(receiver: Receiver) -> None:
     """Service, version, environment, host and process."""
-    running = _configure(receiver.endpoint, OTEL_SERVICE_NAME="gtsd-api-test", APP_VERSION="1.2.3")
+    running = trace_to(receiver.endpoint, OTEL_SERVICE_NAME="gtsd-api-test", APP_VERSION="1.2.3")
     with tracing.root_span("job", {"job.name": "cleanup"}), tracing.span("step"):
         pass
     _send(running)
@@ -112,7 +87,7 @@ def test_every_span_says_which_process_made_it(receiver: Receiver) -> None:
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_the_endpoint_is_a_base_url(receiver: Receiver, slash: str) -> None:
     """The path of traces is appended, and the exporter does not trace its own requests."""
-    running = _configure(receiver.endpoint + slash)
+    running = trace_to(receiver.endpoint + slash)
     with tracing.server_span({}, "GET") as server:
         server.end("/v1/x", 200)
     _send(running)
@@ -123,7 +98,7 @@ def test_the_endpoint_is_a_base_url(receiver: Receiver, slash: str) -> None:
 
 def test_errors_go_without_their_messages(receiver: Receiver) -> None:
     """The type of an exception is told; what it says may be a secret."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     with tracing.server_span({}, "POST", "/v1/x/eyJhbGciOiJIUzI1NiJ9.e.s") as server:
         with pytest.raises(ValueError, match="canary"), tracing.span("bug"):
             raise ValueError("canary of a message")
@@ -153,7 +128,7 @@ def test_only_our_own_faults_fail_the_request(
     receiver: Receiver, *, status: int, failed: bool, kind: str | None
 ) -> None:
     """A refusal is the client's; 503 without an exception is named by its number."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     tracing.server_span({}, "GET").end("/v1/x", status)
     _send(running)
     (span,) = receiver.spans
@@ -162,7 +137,7 @@ def test_only_our_own_faults_fail_the_request(
 
 def test_a_request_that_nobody_ended_is_ended(receiver: Receiver) -> None:
     """Cancelled, or forgotten: the span is sent all the same, and its name stays bounded."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     with pytest.raises(asyncio.CancelledError), tracing.server_span({}, "BREW"):
         raise asyncio.CancelledError
     with tracing.server_span({}, "GET"):
@@ -176,7 +151,7 @@ def test_a_request_that_nobody_ended_is_ended(receiver: Receiver) -> None:
 
 def test_what_follows_the_end_of_a_request_is_no_child_of_it(receiver: Receiver) -> None:
     """Its ids stay for the log line, but no span is added to what was sent."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     with tracing.server_span({}, "GET") as server:
         ids = server.end("/v1/x", 200)
         assert tracing.current_ids() == ids
@@ -188,7 +163,7 @@ def test_what_follows_the_end_of_a_request_is_no_child_of_it(receiver: Receiver)
 
 def test_outgoing_requests_carry_the_span_at_hand(receiver: Receiver) -> None:
     """The next service's parent is our client span, with the caller's state."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     headers: dict[str, str] = {}
     with tracing.server_span(SAMPLED, "GET") as server:
         with tracing.span("s3.presign", CLIENT):
@@ -201,7 +176,7 @@ def test_outgoing_requests_carry_the_span_at_hand(receiver: Receiver) -> None:
 
 def test_the_ratio_decides_where_no_caller_did(receiver: Receiver) -> None:
     """At 0 nothing is made but ids for the log; a caller that samples is followed."""
-    running = _configure(receiver.endpoint, OTEL_TRACES_SAMPLER_ARG="0")
+    running = trace_to(receiver.endpoint, OTEL_TRACES_SAMPLER_ARG="0")
     headers: dict[str, str] = {}
     with tracing.server_span({}, "GET") as server:
         with tracing.span("not made") as inner:
@@ -218,7 +193,7 @@ def test_the_ratio_decides_where_no_caller_did(receiver: Receiver) -> None:
 
 def test_a_caller_that_does_not_sample_is_followed_too(receiver: Receiver) -> None:
     """At a ratio of 1."""
-    running = _configure(receiver.endpoint)
+    running = trace_to(receiver.endpoint)
     with tracing.server_span(NOT_SAMPLED, "GET") as server:
         ids = server.end("/v1/x", 200)
     assert ids is not None
@@ -227,99 +202,3 @@ def test_a_caller_that_does_not_sample_is_followed_too(receiver: Receiver) -> No
         server.end("/v1/mine", 200)
     _send(running)
     assert [span.name for span in receiver.spans] == ["GET /v1/mine"]
-
-
-@pytest.fixture
-def unreachable() -> Iterator[tuple[str, str]]:
-    """A port where nobody listens, and one that takes connections and never answers."""
-    closed = socket.create_server(("127.0.0.1", 0))
-    silent = socket.create_server(("127.0.0.1", 0))
-    endpoints = [f"http://127.0.0.1:{server.getsockname()[1]}" for server in (closed, silent)]
-    closed.close()
-    yield endpoints[0], endpoints[1]
-    silent.close()
-
-
-def _make_spans(count: int) -> None:
-    for _ in range(count):
-        with tracing.server_span({}, "GET") as server:
-            server.end("/v1/x", 200)
-
-
-def test_an_unreachable_collector_delays_a_stop_by_its_bound_at_most(
-    unreachable: tuple[str, str],
-) -> None:
-    """Whether it refuses or is silent."""
-    for endpoint in unreachable:
-        running = _configure(endpoint)
-        _make_spans(10)
-        began = time.monotonic()
-        assert not running.shutdown(0.5)
-        assert time.monotonic() - began < 1.5
-
-
-def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]) -> None:
-    """The control: the provider's own shutdown is still waiting after the bound of two seconds."""
-    stopping: list[threading.Thread] = []
-    for endpoint in unreachable:
-        running = _configure(endpoint)
-        _make_spans(10)
-        provider = running._provider
-        assert provider is not None
-        stopping.append(threading.Thread(target=provider.shutdown, daemon=True))
-        stopping[-1].start()
-    ends = time.monotonic() + tracing.STOP_BOUND_S + 0.1
-    for thread in stopping:
-        thread.join(ends - time.monotonic())
-        assert thread.is_alive()
-
-
-_PROCESS = """
-import sys, time
-from gtsd import settings
-from gtsd.telemetry import log, tracing
-names = ("DATABASE_URL", "JWT_SECRET", "OTEL_EXPORTER_OTLP_ENDPOINT")
-chosen = settings.read(dict(zip(names, sys.argv[1:])))
-log.configure(chosen)
-running = tracing.configure(chosen)
-with tracing.server_span({}, "GET") as server:
-    server.end("/v1/x", 200)
-print("stopping", flush=True)
-running.shutdown()
-"""
-
-
-def test_a_process_ends_in_time_without_its_collector(unreachable: tuple[str, str]) -> None:
-    """The thread that still waits dies with the process, and nothing waits again at exit."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", _PROCESS, *DEVELOPMENT.values(), endpoint],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for endpoint in unreachable
-    ]
-    for process in running:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"stopping\n"
-    began = time.monotonic()
-    for process in running:
-        _, errors = process.communicate(timeout=30)
-        assert (process.returncode, errors) == (0, b"")
-    assert time.monotonic() - began < tracing.STOP_BOUND_S + 1.0
-
-
-def test_an_unreachable_collector_costs_no_request(
-    unreachable: tuple[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """More spans than the queue holds, and none waits for a place in it."""
-    caplog.set_level(logging.CRITICAL, "opentelemetry")
-    for endpoint in unreachable:
-        running = _configure(endpoint)
-        slowest = 0.0
-        for _ in range(3_000):
-            began = time.perf_counter()
-            _make_spans(1)
-            slowest = max(slowest, time.perf_counter() - began)
-        assert slowest < 0.5
-        assert not running.shutdown(0.05)

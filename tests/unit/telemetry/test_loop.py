@@ -25,7 +25,7 @@ async def _watched(metrics: Metrics) -> AsyncIterator[None]:
 
 async def _until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - nobody announces a sample
+        while not true():
             await asyncio.sleep(0.01)
 
 

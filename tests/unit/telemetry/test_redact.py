@@ -13,22 +13,11 @@ from loguru import logger
 
 from gtsd.errors import DependencyUnavailable
 from gtsd.telemetry.lines import Shape
-from gtsd.telemetry.log import Log, RequestRecord, request
+from gtsd.telemetry.log import Log, request
 from gtsd.telemetry.redact import MASK, Redactor, mask, mask_path
+from tests.unit.telemetry.answered import answered
 from tests.unit.telemetry.canaries import CANARIES
 from tests.unit.telemetry.conftest import Capture
-
-
-def _answered(**changes: object) -> RequestRecord:
-    fields: dict[str, object] = {
-        "id": "r1",
-        "method": "GET",
-        "url": "/v1/x",
-        "route": "/v1/x",
-        "status": 200,
-        "duration_s": 0.01,
-    }
-    return RequestRecord(**{**fields, **changes})  # type: ignore[arg-type]  # names are its own
 
 
 def _in_message(text: str) -> None:
@@ -71,21 +60,21 @@ def _fail(local: str) -> None:
 
 
 def _in_the_path(text: str) -> None:
-    request(_answered(url="/v1/" + quote(text, safe="")))
+    request(answered(url="/v1/" + quote(text, safe="")))
 
 
 def _in_a_raw_path(text: str) -> None:
-    request(_answered(url="/v1/" + text, query=(text,)))
+    request(answered(url="/v1/" + text, query=(text,)))
 
 
 def _in_a_request_error(text: str) -> None:
-    request(_answered(status=500, error=RuntimeError(text)))
+    request(answered(status=500, error=RuntimeError(text)))
 
 
 def _in_a_cause(text: str) -> None:
     error = DependencyUnavailable("database")
     error.__cause__ = OSError(text)
-    request(_answered(status=503, error=error))
+    request(answered(status=503, error=error))
 
 
 PLACEMENTS: tuple[Callable[[str], None], ...] = (

@@ -1,0 +1,113 @@
+"""A collector that is not there costs no request, and a stop no more than its bound."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gtsd.telemetry import tracing
+from tests.api.telemetry.receiver import trace_to
+from tests.support.environments import DEVELOPMENT
+
+
+@pytest.fixture
+def unreachable() -> Iterator[tuple[str, str]]:
+    """A port where nobody listens, and one that takes connections and never answers."""
+    closed = socket.create_server(("127.0.0.1", 0))
+    silent = socket.create_server(("127.0.0.1", 0))
+    endpoints = [f"http://127.0.0.1:{server.getsockname()[1]}" for server in (closed, silent)]
+    closed.close()
+    yield endpoints[0], endpoints[1]
+    silent.close()
+
+
+def _make_spans(count: int) -> None:
+    for _ in range(count):
+        with tracing.server_span({}, "GET") as server:
+            server.end("/v1/x", 200)
+
+
+def test_an_unreachable_collector_delays_a_stop_by_its_bound_at_most(
+    unreachable: tuple[str, str],
+) -> None:
+    """Whether it refuses or is silent."""
+    for endpoint in unreachable:
+        running = trace_to(endpoint)
+        _make_spans(10)
+        began = time.monotonic()
+        assert not running.shutdown(0.5)
+        assert time.monotonic() - began < 1.5
+
+
+def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]) -> None:
+    """The control: the provider's own shutdown is still waiting after the bound of two seconds."""
+    stopping: list[threading.Thread] = []
+    for endpoint in unreachable:
+        running = trace_to(endpoint)
+        _make_spans(10)
+        provider = running._provider
+        assert provider is not None
+        stopping.append(threading.Thread(target=provider.shutdown, daemon=True))
+        stopping[-1].start()
+    ends = time.monotonic() + tracing.STOP_BOUND_S + 0.1
+    for thread in stopping:
+        thread.join(ends - time.monotonic())
+        assert thread.is_alive()
+
+
+_PROCESS = """
+import sys, time
+from gtsd import settings
+from gtsd.telemetry import log, tracing
+names = ("DATABASE_URL", "JWT_SECRET", "OTEL_EXPORTER_OTLP_ENDPOINT")
+chosen = settings.read(dict(zip(names, sys.argv[1:])))
+log.configure(chosen)
+running = tracing.configure(chosen)
+with tracing.server_span({}, "GET") as server:
+    server.end("/v1/x", 200)
+print("stopping", flush=True)
+running.shutdown()
+"""
+
+
+def test_a_process_ends_in_time_without_its_collector(unreachable: tuple[str, str]) -> None:
+    """The thread that still waits dies with the process, and nothing waits again at exit."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, *DEVELOPMENT.values(), endpoint],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for endpoint in unreachable
+    ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"stopping\n"
+    began = time.monotonic()
+    for process in running:
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, b"")
+    assert time.monotonic() - began < tracing.STOP_BOUND_S + 1.0
+
+
+def test_an_unreachable_collector_costs_no_request(
+    unreachable: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """More spans than the queue holds, and none waits for a place in it."""
+    caplog.set_level(logging.CRITICAL, "opentelemetry")
+    for endpoint in unreachable:
+        running = trace_to(endpoint)
+        slowest = 0.0
+        for _ in range(3_000):
+            began = time.perf_counter()
+            _make_spans(1)
+            slowest = max(slowest, time.perf_counter() - began)
+        assert slowest < 0.5
+        assert not running.shutdown(0.05)
