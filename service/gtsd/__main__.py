@@ -97,10 +97,7 @@ _COMMANDS: Final = {
 
 
 def run(
-    arguments: Sequence[str],
-    environ: MutableMapping[str, str],
-    out: TextIO = sys.stdout,
-    errors: TextIO = sys.stderr,
+    arguments: Sequence[str], environ: MutableMapping[str, str], out: TextIO, errors: TextIO
 ) -> int:
     """One call of the program; the result is its exit status.
 
@@ -118,7 +115,7 @@ def run(
 
 def main() -> int:
     """The console script."""
-    return run(sys.argv[1:], os.environ)
+    return run(sys.argv[1:], os.environ, sys.stdout, sys.stderr)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

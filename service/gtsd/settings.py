@@ -142,7 +142,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_timeout: Annotated[float, Env("GTSD_KEEPALIVE_TIMEOUT", kind.seconds(0.1, 3600),
         "An idle client connection is closed after this many seconds; longer than the proxy's.",
         "75")] = 75.0
-    header_body_timeout: Annotated[float, Env("GTSD_BODY_TIMEOUT", kind.seconds(0.1, 300),
+    body_timeout: Annotated[float, Env("GTSD_BODY_TIMEOUT", kind.seconds(0.1, 300),
         "Longest time for a client to send a request, in seconds.", "10")] = 10.0
     drain_delay: Annotated[float, Env("GTSD_DRAIN_DELAY", kind.seconds(0, 300),
         "Seconds of accepting after SIGTERM, until proxies have seen that readiness is red.",

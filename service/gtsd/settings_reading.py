@@ -130,6 +130,10 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
         _refuse_second(setting.env, given)
     source, text = given[0]
     try:
+        text.encode()  # what is not UTF-8 comes from the environment as surrogates
+    except UnicodeEncodeError:
+        raise _UnusableError("is not UTF-8") from None
+    try:
         return setting.env.parse(text if setting.env.secret else text.strip())
     except ValueError as wrong:
         where = "" if source == setting.env.name else f" (from {source})"

@@ -123,11 +123,10 @@ def _object_store_is_safe(settings: Settings) -> Iterator[Broken]:
                 f"is refused in {settings.app_env}: {host} must be reached by https://"
                 " (only the loopback may go without)",
             )
-    secret, name = settings.s3_secret_access_key or "", settings.s3_access_key_id or ""
-    if strength.is_default_password(secret, name):
-        yield Broken(
-            "s3_secret_access_key", f"is refused in {settings.app_env}: it is a well-known one"
-        )
+    name = settings.s3_access_key_id or ""
+    for field, user in (("s3_access_key_id", ""), ("s3_secret_access_key", name)):
+        if strength.is_default_password(getattr(settings, field) or "", user):
+            yield Broken(field, f"is refused in {settings.app_env}: it is a well-known one")
 
 
 def _callers_are_named(settings: Settings) -> Iterator[Broken]:

@@ -14,6 +14,8 @@ _PASSWORDS: Final = """
     1234567890
 """
 _DEFAULT_PASSWORDS: Final = frozenset(_PASSWORDS.split())
+# Left as it was in an example, or as a shell would have replaced it.
+_PLACEHOLDER: Final = re.compile(r"<.*>|\$\{.*\}|\$\(.*\)")
 # What examples of signing keys are made of; each at least three letters, longest first.
 _WORDS: Final = """
     access auth bit byte change changeme changeit char character default demo dev
@@ -33,7 +35,9 @@ def is_default_password(password: str, user: str) -> bool:
     """Whether it would be tried first; no password at all is not one."""
     if not password:
         return False
-    bare = password.strip("<>${}").lower().replace("-", "_")
+    if _PLACEHOLDER.fullmatch(password):
+        return True
+    bare = password.lower().replace("-", "_")
     return bare in _DEFAULT_PASSWORDS or password == user or len(set(bare)) <= 1
 
 

@@ -50,7 +50,7 @@ class Address(NamedTuple):
             pairs = zip(self.hosts, self.ports, strict=True)
             place = f"{','.join(_join(*pair) for pair in pairs)}/{quote(self.database)}"
         query = "&".join(
-            f"{name}={MASK if _is_secret(name) else quote(value, safe='/,:@')}"
+            f"{name}={MASK if _is_secret(name) else quote(value, safe='/,:')}"
             for name, value in shown.items()
         )
         return f"{self.scheme}://{login}{place}{'?' if query else ''}{query}"
@@ -75,7 +75,7 @@ def postgres_address(url: str) -> Address:
         raise ValueError("must be a URL that starts with postgresql:// or postgres://")
     try:
         parts = parse_dsn(url)
-    except (psycopg2.ProgrammingError, UnicodeEncodeError):
+    except (psycopg2.ProgrammingError, ValueError):
         # libpq's own message quotes the value, which may be a piece of the password.
         raise ValueError(
             "cannot be read by libpq: percent-encode special characters in user and password,"
@@ -83,7 +83,9 @@ def postgres_address(url: str) -> Address:
         ) from None
     database = parts.pop("dbname", "")
     host = parts.pop("host", "")
-    if "@" in host.removeprefix("@") or "@" in database:
+    # libpq ends the password at the first @ and begins the database at the first /: a password
+    # that holds them would become the name of a host or of a database, which are shown.
+    if url.count("@") > 1 or "@" in database:
         raise ValueError("has @ or / in user or password: write %40 and %2F for them")
     hosts = tuple((parts.get("hostaddr") or host).split(","))
     if not all(hosts):
