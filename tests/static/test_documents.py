@@ -55,10 +55,12 @@ def test_every_make_target_is_documented(root: Path) -> None:
 def test_documents_name_only_targets_and_files_that_exist(root: Path, files: list[Path]) -> None:
     """A command or a link that fails costs the reader's trust in all the others."""
     known = targets((root / "Makefile").read_text()).keys()
+    faults = []
     for page in (path for path in files if path.suffix == ".md"):
-        text = page.read_text()
-        assert (page.name, commands(text) - known) == (page.name, set())
-        assert (page.name, dead_links(page.parent, text)) == (page.name, [])
+        text, name = page.read_text(), page.relative_to(root)
+        faults += [f"{name}: no target {target}" for target in commands(text) - known]
+        faults += [f"{name}: no file {link}" for link in dead_links(page.parent, text)]
+    assert not faults, "\n".join(faults)
 
 
 def test_ci_calls_only_targets_that_exist(root: Path) -> None:
