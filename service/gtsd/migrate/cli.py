@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psycopg2
 
 from gtsd.migrate import ledger, report, runner, schema
-from gtsd.migrate.connection import Link
+from gtsd.migrate.connection import Link, said
 from gtsd.migrate.errors import BadUsage, MigrationError
 from gtsd.migrate.files import Migration, read_folder
 from gtsd.migrate.plan import PHASES, explain, select, select_undo
@@ -38,50 +38,72 @@ exit codes:
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``migrate`` and its own commands to those of ``gtsd``."""
-    migrate = subparsers.add_parser(
-        "migrate",
-        help="bring the database's schema up, down, or tell where it is",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    migrate = _add(
+        subparsers, "migrate", "bring the database's schema up, down, or tell where it is"
     )
     commands = migrate.add_subparsers(dest="migrate_command", metavar="command", required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
+    common, run, which = _common_options(), _run_options(), _choice_options()
+
+    _add(commands, "up", "apply what is pending", common, run, which)
+    down = _add(commands, "down", "undo, newest first", common, run)
+    down.add_argument("--to", type=int, metavar="N", help="the last one to keep; 0 keeps none")
+    down.add_argument("--steps", type=int, metavar="N", help="how many to undo")
+    down.add_argument("--yes", action="store_true", help="really, in production")
+    status = _add(commands, "status", "tell what is applied since when", common)
+    status.add_argument("--json", action="store_true", help="for programs")
+    _add(commands, "plan", "tell what up would do", common, which)
+    verify = _add(commands, "verify", "compare the files with the database", common)
+    verify.add_argument("--schema", action="store_true", help="schema.sql, too; needs pg_dump")
+    dump = _add(commands, "dump", "write schema.sql from the database", common)
+    for command in (verify, dump):
+        command.add_argument("--pg-dump", metavar="PATH", help="the program to use")
+
+
+def _add(
+    parsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    what: str,
+    *options: argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    return parsers.add_parser(
+        name, help=what, description=what, epilog=_EPILOG, parents=options, formatter_class=layout
+    )
+
+
+def _common_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
         "--folder", type=Path, default=DEFAULT_FOLDER, help="the migrations (default: %(default)s)"
     )
-    run = argparse.ArgumentParser(add_help=False, parents=[common])
-    run.add_argument(
+    return options
+
+
+def _run_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
         "--budget",
         type=float,
         default=60.0,
         metavar="SECONDS",
         help="how long to wait for locks altogether (default: 60)",
     )
-    run.add_argument(
+    options.add_argument(
         "--statement-timeout",
         type=float,
         default=30.0,
         metavar="SECONDS",
         help="of each statement in a transaction; 0 is none (default: 30)",
     )
-    run.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    which = argparse.ArgumentParser(add_help=False)
-    which.add_argument("--to", type=int, metavar="N", help="the last one to apply")
-    which.add_argument("--phase", choices=PHASES, default="all", help="default: all, in order")
+    options.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    return options
 
-    commands.add_parser("up", parents=[run, which], help="apply what is pending")
-    down = commands.add_parser("down", parents=[run], help="undo, newest first")
-    down.add_argument("--to", type=int, metavar="N", help="the last one to keep; 0 keeps none")
-    down.add_argument("--steps", type=int, metavar="N", help="how many to undo")
-    down.add_argument("--yes", action="store_true", help="really, in production")
-    status = commands.add_parser("status", parents=[common], help="what is applied since when")
-    status.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("plan", parents=[common, which], help="what up would do")
-    verify = commands.add_parser("verify", parents=[common], help="compare files and database")
-    verify.add_argument("--schema", action="store_true", help="with schema.sql, too; needs pg_dump")
-    dump = commands.add_parser("dump", parents=[common], help="write schema.sql from the database")
-    for command in (verify, dump):
-        command.add_argument("--pg-dump", metavar="PATH", help="the program to use")
+
+def _choice_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--to", type=int, metavar="N", help="the last one to apply")
+    options.add_argument("--phase", choices=PHASES, default="all", help="default: all, in order")
+    return options
 
 
 class _Call(NamedTuple):
@@ -100,19 +122,15 @@ class _Call(NamedTuple):
 
 
 def main(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Do what the parsed arguments say; returns the exit code."""
+    """Do what the parsed arguments say; returns the exit code. Raises SettingsError."""
     try:
         call = _Call(args, _settings(environ), environ)
         sys.stdout.write(_COMMANDS[args.migrate_command](call) + "\n")
-    except SettingsError as error:
-        for problem in error.problems:
-            _say(f"{problem.variable} {problem.problem}\n    example: {problem.example}")
-        return BadUsage.exit_code
     except MigrationError as error:
         _say(str(error))
         return error.exit_code
     except psycopg2.Error as error:
-        _say(f"the database said: {' '.join(str(error).split())}")
+        _say(f"the database said: {said(error)}")
         return MigrationError.exit_code
     return 0
 

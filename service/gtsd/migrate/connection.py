@@ -48,8 +48,7 @@ class Link:
             self._session = psycopg2.connect(dsn, async_=True)
             self._await(time.monotonic() + CONNECT_TIMEOUT)
         except psycopg2.Error as error:
-            said = " ".join(str(error).split())
-            raise MigrationError(f"cannot connect to the database: {said}") from error
+            raise MigrationError(f"cannot connect to the database: {said(error)}") from error
         self.backend_pid = self.value("SELECT pg_backend_pid()")
         if self.backend_pid != self._session.info.backend_pid:
             self.close()
@@ -165,3 +164,8 @@ class _Watch:
         if self._patience < 0 and not self.cancelled:
             self.cancelled = True
             self._link.cancel()
+
+
+def said(error: psycopg2.Error) -> str:
+    """The server's message on one line, without its details: those quote rows."""
+    return " ".join((error.diag.message_primary or str(error)).split())

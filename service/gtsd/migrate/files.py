@@ -65,6 +65,11 @@ class Script:
     statements: Sequence[Statement]
 
     @property
+    def name(self) -> str:
+        """Of the migration that it belongs to."""
+        return self.path.stem.removesuffix(".undo")
+
+    @property
     def in_transaction(self) -> bool:
         return self.headers.get("transaction") != "none"
 

@@ -58,7 +58,7 @@ def explain(chosen: Sequence[Migration], *, undo: bool = False) -> str:
     for migration in chosen:
         script = migration.undo if undo else migration.up
         how = "in one transaction" if script.in_transaction else "statement by statement"
-        lock = script.headers.get("lock", "see the file")
-        lines.append(f"{script.path.name}  {migration.phase}, {how}, lock: {lock}")
+        lock = f", lock: {script.headers['lock']}" if "lock" in script.headers else ""
+        lines.append(f"{script.path.name}  {migration.phase}, {how}{lock}")
         lines += [f"    line {s.line}: {s.code[:90]}" for s in script.statements]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ import psycopg2
 from gtsd.migrate import ledger
 from gtsd.migrate.blockers import Blocker, describe
 from gtsd.migrate.budget import Budget
-from gtsd.migrate.connection import Blocked, Link
+from gtsd.migrate.connection import Blocked, Link, said
 from gtsd.migrate.errors import LockNotHad, MigrationError
 from gtsd.migrate.files import Migration, Script, read_folder
 from gtsd.migrate.plan import select, select_undo
@@ -29,7 +29,7 @@ from gtsd.migrate.statements import Statement
 LOCK_TIMEOUT = 0.25
 # lock_timeout counts for each lock; a migration that takes several must not add them up. Seconds of
 # waiting in one try, seen from outside.
-PATIENCE = 0.4
+PATIENCE = 0.3
 
 Record = Callable[[int], tuple[str, Sequence[Any]]]
 
@@ -96,8 +96,7 @@ def _runner(database_url: str, command: str, options: Options) -> Iterator[_Runn
         become_the_only_runner(link, budget, options.say)
         yield _Runner(link, budget, options)
     except psycopg2.Error as error:
-        text = " ".join(str(error).split())
-        raise MigrationError(f"the database said: {text}; run it again") from error
+        raise MigrationError(f"the database said: {said(error)}. Run it again") from error
     finally:
         link.close()
 
@@ -121,8 +120,8 @@ class _Runner:
         by = f"{self.link.value('SELECT session_user')}@{socket.gethostname()}"
 
         def record(milliseconds: int) -> tuple[str, Sequence[Any]]:
-            said = (migration.name, migration.phase, migration.checksum, by, milliseconds)
-            return ledger.INSERT, (migration.number, *said, self._options.version)
+            row = (migration.name, migration.phase, migration.checksum, by, milliseconds)
+            return ledger.INSERT, (migration.number, *row, self._options.version)
 
         self._carry_out(migration.up, "applied", record)
 
@@ -138,7 +137,7 @@ class _Runner:
             for statement in script.statements:
                 self._retried(script, lambda s=statement: self._alone(script, s))  # type: ignore[misc]  # mypy: lambda default
             self.link.run(*record(round((time.monotonic() - began) * 1000)))
-        self._say(f"{script.path.stem} {done} in {(time.monotonic() - began) * 1000:.0f} ms")
+        self._say(f"{script.name} {done} in {(time.monotonic() - began) * 1000:.0f} ms")
 
     def _transaction(self, script: Script, record: Record) -> None:
         """The whole file and its row, or nothing."""
@@ -156,24 +155,31 @@ class _Runner:
             raise
 
     def _alone(self, script: Script, statement: Statement) -> None:
-        """One CONCURRENTLY. Its waits block nobody, so they may last as long as the budget does.
+        """One CONCURRENTLY. Its waits block nobody, so one try may last as long as the budget does.
 
         Trying again every 250 ms would build the index again each time, and never end on a database
         with longer transactions.
         """
-        name = statement.builds_index
+        name, patience = statement.builds_index, max(self._budget.left, LOCK_TIMEOUT)
         if name is not None:
-            self._drop_invalid(script, name)
+            self._drop_invalid(script, name, patience)
         try:
-            self._send_alone(script, statement.text, statement.line)
+            self._send_alone(script, statement.text, statement.line, patience)
         except (Blocked, MigrationError):
-            # An invalid index costs every write and serves no read. The next run would drop it too.
+            # An invalid index costs every write and serves no read.
             if name is not None:
-                with suppress(Blocked, MigrationError):
-                    self._drop_invalid(script, name)
+                self._tidy(script, name)
             raise
 
-    def _drop_invalid(self, script: Script, name: str) -> None:
+    def _tidy(self, script: Script, name: str) -> None:
+        try:
+            self._drop_invalid(script, name, LOCK_TIMEOUT)
+        except (Blocked, MigrationError):
+            self._say(
+                f"{script.name}: the index {name} stays behind, invalid; the next run drops it"
+            )
+
+    def _drop_invalid(self, script: Script, name: str, patience: float) -> None:
         """What a killed CREATE INDEX CONCURRENTLY left, which IF NOT EXISTS would take for done."""
         left = self.link.rows(
             "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid"
@@ -181,15 +187,14 @@ class _Runner:
             [name],
         )
         for (index,) in left:
-            self._say(f"{script.path.stem}: dropping the invalid index {index}")
-            self._send_alone(script, f"DROP INDEX CONCURRENTLY IF EXISTS {index}", line=1)
+            self._say(f"{script.name}: dropping the invalid index {index}")
+            self._send_alone(script, f"DROP INDEX CONCURRENTLY IF EXISTS {index}", 1, patience)
 
-    def _send_alone(self, script: Script, sql: str, line: int) -> None:
-        patience = max(self._budget.left, LOCK_TIMEOUT)
+    def _send_alone(self, script: Script, sql: str, line: int, patience: float) -> None:
         self.link.limit(lock_seconds=patience, statement_seconds=0)
 
         def waits(blockers: Sequence[Blocker]) -> None:
-            self._say(f"{script.path.stem}: waits, blocking nobody, for {describe(blockers)}")
+            self._say(f"{script.name}: waits, blocking nobody, for {describe(blockers)}")
 
         self._send(script, sql, line, patience, waits)
 
@@ -205,13 +210,13 @@ class _Runner:
             self.link.run(sql, patience=patience, on_wait=on_wait)
         except psycopg2.Error as error:
             # The detail is left out: it quotes rows.
-            said = error.diag.message_primary or " ".join(str(error).split())
+            what = said(error)
             if error.pgcode == "57014":
-                said += f" (--statement-timeout is {self._options.statement_timeout:g} s)"
+                what += f" (--statement-timeout is {self._options.statement_timeout:g} s)"
             at = int(error.diag.statement_position or 1)
             line += sql.count("\n", 0, at - 1)
             where = f"{script.path.name}, line {line}"
-            raise MigrationError(f"{where}: {said}. What came before it stays applied") from error
+            raise MigrationError(f"{where}: {what}. What came before it stays applied") from error
 
     def _limit(self) -> None:
         seconds = self._options.statement_timeout
@@ -230,10 +235,10 @@ class _Runner:
                 tries += 1
                 if pause is None:
                     raise LockNotHad(
-                        f"{script.path.stem}: no lock within {self._budget.seconds:g} s and {tries}"
+                        f"{script.name}: no lock within {self._budget.seconds:g} s and {tries}"
                         f" tries, it was not applied. In the way: {who}"
                     ) from blocked
                 self._say(
-                    f"{script.path.stem}: try {tries} made way after {wasted:.2f} s, the next one"
+                    f"{script.name}: try {tries} made way after {wasted:.2f} s, the next one"
                     f" in {pause:.2f} s. In the way: {who}"
                 )
