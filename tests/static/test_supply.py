@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_every_requirement_is_pinned_and_locked_with_hashes(root: Path) -> None:
         assert (path.name, loose(wanted)) == (path.name, [])
         assert (path.name, unlocked(wanted, lock)) == (path.name, [])
         assert (path.name, unhashed(lock)) == (path.name, [])
+
+
+def test_the_package_needs_what_the_lock_brings(root: Path) -> None:
+    """What pip would want for the wheel is what a host gets, no more and no less."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = (root / "requirements" / "runtime.in").read_text()
+    needed = [re.split(r"[\[<>=!~ ]", requirement)[0] for requirement in project["dependencies"]]
+    assert sorted(map(_name, needed)) == sorted(_name(name) for name, _ in _PIN.findall(wanted))
 
 
 def test_loose_and_unhashed_requirements_are_found() -> None:
