@@ -22,7 +22,7 @@ class Relay:
         self.requests: list[bytes] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -33,37 +33,39 @@ class Relay:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        for link in self._links:
+        links = list(self._links)
+        for link in links:
             link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        await asyncio.gather(*links, return_exceptions=True)
 
     def instead_of(self, url: str) -> str:
         """The same URL with our port."""
         return url.replace(f":{self._target}/", f":{self.port}/")
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
-        assert link is not None
-        self._links.add(link)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        upstream, onward = await asyncio.open_connection("127.0.0.1", self._target)
-        pumps = [
-            asyncio.create_task(self._pump(reader, onward, self.requests)),
-            asyncio.create_task(self._pump(upstream, writer, [])),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # the block has ended
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            for end in (writer, onward):
-                end.close()
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
-            self._links.discard(link)
+        link = asyncio.create_task(self._serve(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with contextlib.AsyncExitStack() as ends:
+            ends.push_async_callback(_end, writer)
+            try:
+                upstream, onward = await asyncio.open_connection("127.0.0.1", self._target)
+            except ConnectionError:
+                return  # as if we were the server that is not there
+            ends.push_async_callback(_end, onward)
+            pumps = [
+                asyncio.create_task(self._pump(reader, onward, self.requests)),
+                asyncio.create_task(self._pump(upstream, writer, [])),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, seen: list[bytes]
@@ -73,3 +75,9 @@ class Relay:
             if not self.silent:
                 sink.write(chunk)
                 await sink.drain()
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

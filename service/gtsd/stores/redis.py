@@ -28,7 +28,7 @@ PREFIX = "gtsd:"
 PROBE: Command = ("SET", f"{PREFIX}probe", "1", "EX", 60)
 
 
-class RedisAway(Exception):  # noqa: N818 - says how things are, as the errors of errors.py do
+class RedisAway(Exception):
     """Redis is not configured, unreachable, too slow or refuses; never shown to a client."""
 
 

@@ -175,12 +175,31 @@ async def test_a_write_that_was_cancelled_while_it_forgot_is_made_up_for(
         assert (await c.read(ME, ["today"])).payloads == {}
 
 
-async def test_a_write_is_forgotten_even_after_its_deadline(cache: Cache) -> None:
-    """It happened, whatever its client is told."""
-    await put(cache, "today", b"old")
-    with deadline.within(-1):
-        await cache.forget(ME)
-    assert (await cache.read(ME, ["today"])).payloads == {}
+async def test_a_write_that_was_cancelled_before_it_could_forget_is_made_up_for(url: str) -> None:
+    """While it waits for a connection nothing is lost by which anybody could tell."""
+    async with opened(url, redis_max_connections=1) as redis:
+        cache = Cache(redis, Metrics())
+        await put(cache, "today", b"old")
+        busy = asyncio.create_task(redis.run(("BLPOP", "gtsd:nothing", 0.2)))
+        await asyncio.sleep(0)
+        forgetting = asyncio.create_task(cache.forget(ME))
+        await asyncio.sleep(0.05)
+        forgetting.cancel()
+        await asyncio.gather(forgetting, return_exceptions=True)
+        assert await busy == [None]
+        assert redis.generation == 0
+        assert (await cache.read(ME, ["today"])).payloads == {}
+
+
+async def test_a_write_is_forgotten_even_after_its_deadline(url: str) -> None:
+    """It happened, whatever its client is told; and it costs nobody else the cache."""
+    async with opened(url) as redis:
+        cache = Cache(redis, Metrics())
+        await put(cache, "today", b"old")
+        with deadline.within(-1):
+            await cache.forget(ME)
+        assert (await cache.read(ME, ["today"])).payloads == {}
+        assert redis.generation == 0
 
 
 async def test_fetch_loads_what_is_missing_once(cache: Cache) -> None:

@@ -102,6 +102,28 @@ async def test_no_process_believes_a_server_that_came_back_with_older_data(
         assert await found(reader) is None
 
 
+async def test_a_server_that_was_restarted_while_it_was_silent_is_not_believed(
+    own_server: EmbeddedRedis,
+) -> None:
+    """Nobody saw the restart: the connections had been given up before."""
+    async with (
+        Relay(own_server.port) as relay,
+        opened(relay.instead_of(own_server.url), redis_timeout=0.2) as redis,
+    ):
+        cache = Cache(redis, Metrics())
+        await put(cache, b"old")
+        save(own_server)
+        await cache.forget(ME)
+        relay.silent = True
+        assert await found(cache) is None
+        assert not redis.available
+        await asyncio.to_thread(own_server.kill)
+        await asyncio.to_thread(own_server.start)
+        relay.silent = False
+        await until(lambda: redis.available)
+        assert await found(cache) is None
+
+
 async def test_a_write_during_an_outage_is_made_up_for_before_the_cache_is_used_again(
     own_server: EmbeddedRedis,
 ) -> None:
@@ -124,7 +146,7 @@ async def test_a_write_during_an_outage_is_made_up_for_before_the_cache_is_used_
             # The return alone does it; nobody has to use the cache of this process.
             await until(lambda: redis.available)
             async with asyncio.timeout(1):
-                while await found(other) is not None:  # noqa: ASYNC110 - Redis has no event for it
+                while await found(other) is not None:
                     await asyncio.sleep(0.01)
             assert await found(cache) is None
 

@@ -151,8 +151,8 @@ async def test_each_call_is_a_span_that_tells_no_keys(
 
     async with opened(redis_server.url) as store:
         monkeypatch.setattr(tracing, "span", span)
-        await store.run(("GET", "gtsd:user:17"))
-        await store.run(("GET", "gtsd:user:17"), ("PING",))
+        await store.run(("GET", "gtsd:who:17"))
+        await store.run(("GET", "gtsd:who:17"), ("PING",))
     kind = tracing.CLIENT
     assert spans == [
         ("redis GET", kind, {"db.system.name": "redis", "db.operation.name": "GET"}),
