@@ -2,6 +2,8 @@
 
 Everything goes by loguru: ``from loguru import logger`` where there is something to say, the
 standard library's ``logging`` by interception, and ``request`` for the one line of a request.
+Fields are given by ``logger.bind(rows=3).info("counted")``. What is not written in the code never
+stands in the template: loguru would look for fields between its braces.
 """
 
 from __future__ import annotations

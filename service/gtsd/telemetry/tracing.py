@@ -259,8 +259,7 @@ def configure(settings: Settings) -> Tracing:
     if settings.otel_disabled or settings.otel_endpoint is None:
         _TRACER.set(None)
         return Tracing(None)
-    # Only here: the SDK and its exporter cost 0.2 s and 20 MB that a service without a collector
-    # need not pay.
+    # Only here: a service without a collector need not pay the 0.14 s and 8 MB of the SDK.
     from gtsd.telemetry.export import provider_for
 
     provider = provider_for(settings, settings.otel_endpoint)
