@@ -20,6 +20,8 @@ from tests.support.environments import DEVELOPMENT
 @pytest.fixture
 def unreachable() -> Iterator[tuple[str, str]]:
     """A port where nobody listens, and one that takes connections and never answers."""
+    # For good: the threads that are left behind complain for some seconds after the test.
+    logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").setLevel("CRITICAL")
     closed = socket.create_server(("127.0.0.1", 0))
     silent = socket.create_server(("127.0.0.1", 0))
     endpoints = [f"http://127.0.0.1:{server.getsockname()[1]}" for server in (closed, silent)]
