@@ -78,7 +78,7 @@ def settings(shared_database_url: str, redis_server: EmbeddedRedis) -> Settings:
     return Settings(
         database_url=shared_database_url,
         redis_url=redis_server.url,
-        jwt_secret="an-secret-only-for-tests-0123456789-abcdefgh",
+        jwt_secret="a-secret-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-9876543210-ABC",
         port=0,
         log_format="json",
         drain_delay=0.0,

@@ -126,14 +126,15 @@ ADD_SESSION: Final = Query(
 
 # Locks the token: of parallel uses the second one waits here and then finds it spent.
 # `overlapped` tells a use that began before the token was spent from a retry that came after it;
-# both times are the database's, so hosts need not agree on theirs.
+# both times are the database's, so hosts need not agree on theirs. The statement began when it was
+# sent; clock_timestamp() is read only after the wait for the lock.
 REFRESH_TOKEN: Final = Query(
     "refresh_token",
     """
     SELECT t.session_id, t.spent_at IS NOT NULL, t.successor_salt,
         t.expires_at > %(now)s AND s.revoked_at IS NULL,
         t.spent_at > clock_timestamp() - interval '10 seconds',
-        t.spent_at > clock_timestamp() - make_interval(secs => %(running_s)s),
+        t.spent_at > statement_timestamp() - make_interval(secs => %(running_s)s),
         u.is_active, u.timezone
     FROM refresh_tokens t
     JOIN sessions s ON s.user_id = t.user_id AND s.id = t.session_id

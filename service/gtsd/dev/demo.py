@@ -1,11 +1,69 @@
-"""The person that a developer meets at the first start."""
+"""The person that a developer meets at the first start, made by the API's own use cases."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple
 
+from gtsd.accounts import queries as accounts
+from gtsd.accounts.passwords import Argon2Passwords
 from gtsd.clock import Clock
-from gtsd.stores.postgres import Postgres
+from gtsd.stores.postgres import Postgres, Query
+from gtsd.tasks import operations as tasks
+from gtsd.tasks.operations import Person
+from gtsd.tasks.types import EvidenceData, EvidenceType, NewEvidence, NewTask, TaskType
+
+EMAIL: Final = "demo@example.com"
+PASSWORD: Final = "Demo-person-1"  # noqa: S105 - printed at every start, on a private server only
+_DAYS: Final = 14
+_DAY_OFF: Final = 9  # that many days ago only half was done, so that the streak has a past
+
+
+class _Habit(NamedTuple):
+    title: str
+    type: TaskType
+    due: str
+    evidence: EvidenceType
+    data: EvidenceData
+
+
+_HABITS: Final = (
+    _Habit(
+        "Morning stretch",
+        "workout",
+        "06:30",
+        "text_log",
+        EvidenceData(text="Twenty minutes, knees feel better"),
+    ),
+    _Habit(
+        "Two litres of water",
+        "hydration",
+        "12:00",
+        "metrics",
+        EvidenceData(metrics={"millilitres": 2000}),
+    ),
+    _Habit(
+        "Cook at home",
+        "meal",
+        "18:30",
+        "photo_reference",
+        EvidenceData(photo_url="https://photos.example.com/lentil-soup.jpg"),
+    ),
+    _Habit("Read ten pages", "custom", "21:30", "text_log", EvidenceData(text="Chapter four")),
+)
+
+_LAST_DAY: Final = Query(
+    "demo_last_day",
+    "SELECT max(due_date) FROM tasks WHERE user_id = %(user_id)s AND due_date <= %(today)s",
+)
+_OPEN_TASK: Final = Query(
+    "demo_open_task",
+    """
+    SELECT id FROM tasks
+    WHERE user_id = %(user_id)s AND due_date = %(today)s AND status = 'pending'
+    ORDER BY id DESC LIMIT 1
+    """,
+)
 
 
 class DemoPerson(NamedTuple):
@@ -18,4 +76,55 @@ class DemoPerson(NamedTuple):
 
 async def fill(postgres: Postgres, clock: Clock) -> DemoPerson:
     """Two weeks of tasks and a live streak; called at every start, it adds what is missing."""
-    raise NotImplementedError
+    today = clock.today("UTC")
+    user_id = await _person(postgres)
+    last = await postgres.value(_LAST_DAY, user_id=user_id, today=today)
+    first = max(today - timedelta(days=_DAYS), last + timedelta(days=1) if last else date.min)
+    for age in range((today - first).days, -1, -1):
+        await _live(postgres, user_id, today - timedelta(days=age), age)
+    task_id = await postgres.value(_OPEN_TASK, user_id=user_id, today=today)
+    return DemoPerson(EMAIL, PASSWORD, task_id or await _one_more(postgres, user_id, clock))
+
+
+async def _person(postgres: Postgres) -> int:
+    found = await postgres.row(accounts.CREDENTIALS, email=EMAIL)
+    if found is not None:
+        return int(found[0])
+    passwords = Argon2Passwords(1)
+    try:
+        password_hash = await passwords.hash(PASSWORD)
+    finally:
+        passwords.close()
+    added = await postgres.row(
+        accounts.ADD_USER,
+        email=EMAIL,
+        password_hash=password_hash,
+        name="Demo Person",
+        phone=None,
+        timezone="UTC",
+    )
+    assert added is not None
+    return int(added[0])
+
+
+async def _live(postgres: Postgres, user_id: int, day: date, age: int) -> None:
+    """One day: everything done before today, today all but the last thing."""
+    done = len(_HABITS) - 1
+    if age:
+        done = len(_HABITS) // 2 if age == _DAY_OFF else len(_HABITS)
+    async with postgres.transaction() as tx:
+        for place, habit in enumerate(_HABITS):
+            moment = datetime.combine(day, time.fromisoformat(habit.due), UTC)
+            person = Person(user_id, day, moment)
+            new = NewTask(title=habit.title, type=habit.type, due_date=day, due_time=habit.due)
+            task = await tasks.add_id(tx, person, new)
+            if place < done:
+                given = NewEvidence(task_id=task, type=habit.evidence, data=habit.data)
+                await tasks.give_evidence(tx, person, given)
+
+
+async def _one_more(postgres: Postgres, user_id: int, clock: Clock) -> int:
+    """Everything is done: something to try the API on."""
+    person = Person(user_id, clock.today("UTC"), clock.now())
+    async with postgres.transaction() as tx:
+        return await tasks.add_id(tx, person, NewTask(title="Try the API"))

@@ -85,6 +85,11 @@ async def show(session: Session, user_id: int, task_id: int) -> bytes:
 
 async def add(tx: Transaction, person: Person, new: NewTask) -> bytes:
     """A task of one's own and, where it repeats, the next weeks of it."""
+    return await show(tx, person.id, await add_id(tx, person, new))
+
+
+async def add_id(tx: Transaction, person: Person, new: NewTask) -> int:
+    """As ``add``, for its id alone."""
     day = new.due_date or person.today
     if new.repeat is not None and day < person.today:
         raise BadRequest(
@@ -109,7 +114,7 @@ async def add(tx: Transaction, person: Person, new: NewTask) -> bytes:
     if new.repeat is not None:
         await series.start(tx, person.id, task_id, new.repeat, person.today, person.now)
     await _recount(tx, person, {day})
-    return await show(tx, person.id, task_id)
+    return task_id
 
 
 async def change(tx: Transaction, person: Person, task_id: int, given: TaskChange) -> bytes:

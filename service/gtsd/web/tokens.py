@@ -82,6 +82,9 @@ class AccessTokens:
         issued, expires, subject = claims["iat"], claims["exp"], claims["sub"]
         if not all(type(value) is int for value in (issued, expires)):
             raise ValueError("times are whole seconds")
+        if expires - issued != int(LIFETIME.total_seconds()):
+            raise ValueError("not of our making")
+        # A minute for hosts whose clocks differ.
         if not isinstance(claims["jti"], str) or not issued - 60 <= now < expires:
             raise ValueError("not valid now")
         if not (subject.isascii() and subject.isdigit()) or len(subject) > 19:
