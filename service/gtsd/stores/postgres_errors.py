@@ -73,7 +73,7 @@ def translated(error: Exception, operation: str, lost: bool) -> tuple[QueryError
     ``lost`` tells that the connection did not survive it.
     """
     sqlstate = getattr(error, "pgcode", None) or ""
-    if sqlstate == errorcodes.QUERY_CANCELED:
+    if sqlstate == errorcodes.QUERY_CANCELED or isinstance(error, TimeoutError):
         return QueryError.TIMEOUT, DeadlineExceeded()
     if isinstance(error, psycopg2.IntegrityError):
         name = error.diag.constraint_name or error.diag.column_name or ""

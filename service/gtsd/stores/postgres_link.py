@@ -114,8 +114,8 @@ class Link:
         return found
 
     def _check_notices(self, connection: Connection, operation: str) -> None:
-        # When time is up while COMMIT waits for a standby, the server answers with success and a
-        # warning: the change is visible here, and may be lost with this server.
+        # A COMMIT that waits for a standby and is cancelled by an operator is answered with success
+        # and a warning: the change is visible here, and may be lost with this server.
         notices = "".join(connection.raw.notices)
         del connection.raw.notices[:]
         if _NOT_REPLICATED in notices:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import psycopg2
 from loguru import logger
+from psycopg2 import errorcodes
 
 from gtsd.errors import DeadlineExceeded, DependencyUnavailable
 from gtsd.stores.aiopg_mended import Connection
-from gtsd.stores.postgres_errors import loggable
+from gtsd.stores.postgres_errors import QueryFailed, loggable
 from gtsd.stores.postgres_link import Link, limit, time_left, timeout_ms
 from gtsd.stores.postgres_session import Fetch, Query, Statements
 
@@ -63,13 +64,16 @@ class Transaction(Statements):
     async def _run(self, query: Query, params: dict[str, Any], fetch: Fetch) -> Any:
         if self._over or self._busy:
             raise RuntimeError("the transaction is over, or runs another statement at the moment")
+        if self._failure is not None:
+            # As the server would say. It might not: if BEGIN was never sent, this would go through.
+            raise QueryFailed(query.name, errorcodes.IN_FAILED_SQL_TRANSACTION)
         self._busy = True
         try:
             if self._connection is None:
                 return await self._begin(query, params, fetch)
             return await self._send(self._connection, query, params, fetch)
         except Exception as error:
-            self._failure = self._failure or error
+            self._failure = error
             raise
         finally:
             self._busy = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import weakref
 from typing import Any
 
@@ -30,8 +31,7 @@ class Connection(aiopg.Connection):
         if self._connecting:
             # While connecting, libpq closes its socket and opens another for the next host, the
             # next address of a name, or the next sslmode. aiopg goes on watching the old one, so
-            # it fails with FileNotFoundError or waits for ever; under uvloop it breaks later
-            # connections, too. Nothing may be watched while the socket can change.
+            # it fails with FileNotFoundError or waits for ever.
             self._unwatch()
         try:
             state = raw.poll()
@@ -44,7 +44,9 @@ class Connection(aiopg.Connection):
             self._connecting_ended()
             self._watch_writing(wanted=False)
             waiter = self._waiter
-            if waiter is not None and not waiter.done():
+            if waiter is None:
+                self._end_if_told_so()
+            elif not waiter.done():
                 waiter.set_result(None)
         elif self._fileno is None:
             self._watch(state)
@@ -55,6 +57,14 @@ class Connection(aiopg.Connection):
         if self._connecting:
             self._connecting = False
             self._watch(extensions.POLL_READ)
+            self._good_bye = select.poll()
+            self._good_bye.register(self._conn.fileno(), select.POLLIN)
+
+    def _end_if_told_so(self) -> None:
+        # "terminating connection due to administrator command": the server says so some time
+        # before it closes the socket. A statement sent in between would be lost.
+        if self._conn.notices:
+            self._close()
 
     def _fail(self, error: Exception) -> None:
         if self._conn.closed or self._connecting:
@@ -136,17 +146,12 @@ class Connection(aiopg.Connection):
         self._last_usage = self._loop.time()
 
     def is_usable(self) -> bool:
-        """Whether the session is alive as far as can be known without asking the server.
+        """Whether an idle session is alive, as far as can be known without asking the server.
 
-        Reads what has already arrived: after a restart of the server that is its good-bye, which
-        the event loop may not have seen yet. Nothing has been sent then, so another can be taken.
+        It has nothing to say but its good-bye, which the event loop may not have seen yet. Nothing
+        was sent then, so that the caller can safely take another connection.
         """
-        if not self._conn.closed:
-            try:
-                self._conn.poll()
-            except (psycopg2.Warning, psycopg2.Error) as error:
-                self._fail(error)
-        return not self._conn.closed
+        return not self._conn.closed and not self._good_bye.poll(0)
 
 
 def expire(waiter: asyncio.Future[Any], reason: str = "no answer in time") -> None:

@@ -1,0 +1,29 @@
+"""A database that tests share, and a server of their own for those that stop or change it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gtsd.dev.postgres import EmbeddedPostgres
+from tests.conftest import FAST_POSTGRES
+
+
+@pytest.fixture(scope="session")
+def own_postgres() -> Iterator[EmbeddedPostgres]:
+    """Not the shared one: it may be restarted; after the test it must run as it did before."""
+    folder = Path(tempfile.mkdtemp(prefix="gtsd-test-"))
+    folder.chmod(0o711)
+    with EmbeddedPostgres(folder / "postgres", options=FAST_POSTGRES) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def store_url(postgres_server: EmbeddedPostgres) -> str:
+    """One empty database for all tests here that leave it as they find it; saves a lot of time."""
+    return postgres_server.create_database("stores")
