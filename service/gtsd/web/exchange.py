@@ -131,6 +131,7 @@ class Exchange(httputil.HTTPMessageDelegate):
     async def _run(self, match: Match) -> None:
         call = Call(self._api.deps, self.request, match.route, match.params)
         bound = self._api.deps.settings.request_deadline
+        log.set_request_id(self.request.id)
         with tracing.server_span(
             self.request.headers, self.request.method, self.request.path
         ) as span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, date, datetime, timedelta
 
@@ -57,6 +58,5 @@ async def test_any_order_of_changes_gives_the_streak_of_the_days_as_they_are(
             days.setdefault(day, []).append(done)
         shown = await streaks.mine(service.deps.postgres, person.id, TODAY)
         current, longest, total = _model(days)
-        assert (
-            b'"current" : %d, "longest" : %d, "totalDays" : %d' % (current, longest, total) in shown
-        )
+        found = json.loads(shown)
+        assert (found["current"], found["longest"], found["totalDays"]) == (current, longest, total)

@@ -45,11 +45,10 @@ async def test_today_may_still_be_done(ada: Client) -> None:
     assert await current(ada) == 1
 
 
-async def test_a_missed_day_ends_it_without_a_write(
-    service: Running, ada: Client, clock: FixedClock
-) -> None:
+async def test_a_missed_day_ends_it_without_a_write(service: Running, clock: FixedClock) -> None:
     """Fault 10: a gap of 47 hours kept it. Two midnights have passed."""
     clock.move(timedelta(hours=-11, minutes=-30))  # 00:30 on the 18th
+    ada = await service.person()
     await done(ada, TODAY)
     clock.move(timedelta(hours=47))  # 23:30 on the 19th
     again = await _sign_in(service, ada)
