@@ -15,7 +15,7 @@ _SIGNED_IN: Final = '-H "Authorization: Bearer $TOKEN"'
 
 def banner(url: str, person: DemoPerson, folder: Path, own: Sequence[str]) -> str:
     """``own`` are the servers that we brought along, with their data in ``folder``."""
-    servers = f"{' and '.join(own)} in {folder}" if own else "all servers from the environment"
+    servers = f"{', '.join(own)} in {folder}" if own else "all servers from the environment"
     lines = [
         "",
         f"  GTSD answers on {url}",
@@ -41,6 +41,6 @@ def curl_lines(url: str, person: DemoPerson) -> list[str]:
     pick = r"""sed -E 's/.*"accessToken": ?"([^"]+)".*/\1/'"""
     return [
         f"TOKEN=$(curl -s {url}/auth/login {_JSON} -d '{login}' | {pick})",
-        f"curl -s {url}/v1/tasks/today {_SIGNED_IN}",
-        f"curl -s {url}/v1/evidence {_SIGNED_IN} {_JSON} -d '{proof}'",
+        f"curl -s {url}/v1/tasks/today {_SIGNED_IN}; echo",
+        f"curl -s {url}/v1/evidence {_SIGNED_IN} {_JSON} -d '{proof}'; echo",
     ]

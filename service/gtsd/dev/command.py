@@ -88,14 +88,15 @@ async def _serve(settings: Settings, folder: Path, names: Sequence[str], out: Te
 
 def _refuse_early(environ: Mapping[str, str]) -> None:
     """What can be known before any server is started: bad settings, a taken port."""
-    placeholder = "postgresql://127.0.0.1/gtsd"
-    given = _given(environ, "DATABASE_URL")
-    settings = read(environ if given else {**environ, "DATABASE_URL": placeholder})
-    if settings.strict:
+    named = read(environ, only=("app_env",))
+    if named.strict:
         raise DevError(
-            f"APP_ENV is {settings.app_env}, where `gtsd dev` would add a person whose password "
+            f"APP_ENV is {named.app_env}, where `gtsd dev` would add a person whose password "
             "everybody knows; use `gtsd serve`."
         )
+    given = _given(environ, "DATABASE_URL")
+    placeholder = {} if given else {"DATABASE_URL": "postgresql://127.0.0.1/gtsd"}
+    settings = read({**environ, **placeholder})
     if settings.port and host.port_is_taken(settings.port, settings.host):
         raise DevError(
             f"Port {settings.port} is taken by another program; name a free one: PORT=3001."

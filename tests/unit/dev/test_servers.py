@@ -10,6 +10,8 @@ import psutil
 import psycopg2
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from gtsd.dev.object_store import EmbeddedObjectStore
 from gtsd.dev.postgres import EmbeddedPostgres
@@ -145,7 +147,11 @@ def test_nobody_connects_without_the_password(
     wrong = postgres_server.dsn().replace(postgres_server.secret("password"), "guess")
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(wrong)
-    with redis.Redis(port=redis_server.port) as client, pytest.raises(redis.AuthenticationError):
+    retries = Retry(NoBackoff(), 0)
+    with (
+        redis.Redis(port=redis_server.port, retry=retries) as client,
+        pytest.raises(redis.AuthenticationError),
+    ):
         client.ping()
 
 
