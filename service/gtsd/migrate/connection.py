@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import psycopg2
@@ -14,7 +14,7 @@ from psycopg2 import extensions
 from gtsd.migrate.blockers import BLOCKERS, Blocker
 from gtsd.migrate.errors import MigrationError
 
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 10
 # How often a statement that has not ended is looked at, in seconds.
 SAMPLE = 0.05
 
@@ -42,21 +42,28 @@ class Link:
         dsn = extensions.make_dsn(
             database_url, application_name=application[:63], client_encoding="UTF8"
         )
-        try:
-            self._observer = psycopg2.connect(dsn, connect_timeout=int(CONNECT_TIMEOUT))
-            self._observer.autocommit = True
-            self._session = psycopg2.connect(dsn, async_=True)
-            self._await(time.monotonic() + CONNECT_TIMEOUT)
-        except psycopg2.Error as error:
-            raise MigrationError(f"cannot connect to the database: {said(error)}") from error
-        self.backend_pid = self.value("SELECT pg_backend_pid()")
+        with ExitStack() as opened:
+            try:
+                self._observer = psycopg2.connect(dsn, connect_timeout=CONNECT_TIMEOUT)
+                opened.callback(self._observer.close)
+                self._observer.autocommit = True
+                self._session = psycopg2.connect(dsn, async_=True)
+                opened.callback(self._session.close)
+                self._await(time.monotonic() + CONNECT_TIMEOUT)
+                self.backend_pid = self.value("SELECT pg_backend_pid()")
+                self._refuse_pooler()
+                self.run(_SESSION)
+            except psycopg2.Error as error:
+                raise MigrationError(f"cannot connect to the database: {said(error)}") from error
+            self._opened = opened.pop_all()
+
+    def _refuse_pooler(self) -> None:
+        # What a pooler tells at login is a number of its own.
         if self.backend_pid != self._session.info.backend_pid:
-            self.close()
             raise MigrationError(
                 "the connection goes through a pooler (the session's process is not the one that"
                 " answers): give the address of PostgreSQL itself"
             )
-        self.run(_SESSION)
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +73,7 @@ class Link:
 
     def close(self) -> None:
         """Ends both sessions, and with them the advisory lock."""
-        self._session.close()
-        self._observer.close()
+        self._opened.close()
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """First column of the first row, None without one; on the session that has the locks."""

@@ -106,13 +106,13 @@ def main(url: str, folder: Path, kind: str, direction: str) -> None:
     if kind == "apart":
         runner._Runner._transaction = apart  # type: ignore[method-assign]  # the negative control
     back = "down" if direction == "up" else "up"
+    began = time.monotonic()
     migrate(url, folder, "up")
+    seconds = time.monotonic() - began
     if direction == "down":
         migrate(url, folder, "down")
-    began = time.monotonic()
     wanted = schema.dump(url, os.environ)
     migrate(url, folder, back)
-    seconds = time.monotonic() - began
     for at, prepare in points(kind, seconds):
         ended = ends(prepare, url, folder, direction)
         if ended is None and kind != "moments":

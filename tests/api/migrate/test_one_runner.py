@@ -116,6 +116,15 @@ def test_a_proxy_that_changes_nothing_is_not_taken_for_a_pooler(
         assert len(runner.up(url, folder.path)) == 1
 
 
+def test_a_server_that_stops_answering_while_it_is_called_is_told(
+    database_url: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session opens after the watching one; it must not wait for ever."""
+    monkeypatch.setattr("gtsd.migrate.connection.CONNECT_TIMEOUT", 0)
+    with pytest.raises(MigrationError, match="cannot connect to the database: timeout expired"):
+        runner.up(database_url, folder.path)
+
+
 @contextmanager
 def pooler(database_url: str, changed: int) -> Iterator[str]:
     """Passes everything on, with its own process number in BackendKeyData, as poolers do."""
