@@ -96,7 +96,9 @@ class Migration:
 def read_folder(folder: Path) -> list[Migration]:
     """In order from 1, without gaps; raises BadFiles with every problem of every file."""
     if not folder.is_dir():
-        raise BadFiles([Problem(str(folder), "no such folder", "gtsd migrate up --folder migrations")])
+        raise BadFiles(
+            [Problem(str(folder), "no such folder", "gtsd migrate up --folder migrations")]
+        )
     problems: list[Problem] = []
     pairs: dict[int, dict[bool, Path]] = {}
     for path in sorted(folder.glob("*.sql")):
