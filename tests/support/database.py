@@ -59,6 +59,14 @@ async def running(database_url: str) -> int:
     return int(await asyncio.to_thread(outside, database_url, sql))
 
 
+async def assert_clean(database: Postgres, rows: int) -> int:
+    """The next caller is in no transaction and sees so many rows; returns the backend."""
+    assert await database.value(query("SELECT txid_current_if_assigned()")) is None
+    assert await database.value(query("SELECT now() = statement_timestamp()"))
+    assert await database.value(query("SELECT count(*) FROM t")) == rows
+    return int(await database.value(query("SELECT pg_backend_pid()")))
+
+
 @contextlib.contextmanager
 def log_lines() -> Iterator[list[str]]:
     """Everything that is logged, with exceptions, while the block runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -40,11 +41,12 @@ class Session(Protocol):
         ...
 
 
-class Statements:
+class Statements(abc.ABC):
     """The four ways to read an answer, for whatever can run a statement."""
 
+    @abc.abstractmethod
     async def _run(self, query: Query, params: dict[str, Any], fetch: Fetch) -> Any:
-        raise NotImplementedError
+        """Send the statement and hand its cursor to ``fetch``, before anybody else may use it."""
 
     async def row(self, query: Query, **params: Any) -> Row | None:
         row: Row | None = await self._run(query, params, _first)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gtsd.dev.postgres import EmbeddedPostgres
+from gtsd.stores.postgres import Postgres
 from tests.conftest import FAST_POSTGRES
+from tests.support.database import opened, outside
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,21 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 def store_url(postgres_server: EmbeddedPostgres) -> str:
     """One empty database for all tests here that leave it as they find it; saves a lot of time."""
     return postgres_server.create_database("stores")
+
+
+@pytest.fixture
+def table_url(store_url: str) -> str:
+    """A database with a table that has one row."""
+    outside(
+        store_url,
+        "DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY DEFERRABLE);"
+        " INSERT INTO t VALUES (1)",
+    )
+    return store_url
+
+
+@pytest.fixture
+async def single(table_url: str) -> AsyncIterator[Postgres]:
+    """A store of one connection, so that whatever it is left with meets the next caller."""
+    async with opened(table_url, database_pool_size=1) as database:
+        yield database

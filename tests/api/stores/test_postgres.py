@@ -150,6 +150,22 @@ async def test_a_server_that_is_away_is_told_at_once(postgres_server: EmbeddedPo
             assert not await database.ping(1.0)
 
 
+async def test_a_connect_that_fails_with_nobody_waiting_is_logged(
+    postgres_server: EmbeddedPostgres,
+) -> None:
+    """The first connection is opened at the start, so that an operator sees what is wrong."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        dead = at_port(postgres_server.dsn(), taken.getsockname()[1])
+
+        async def logged() -> bool:
+            return any("nobody waits" in line and "refused" in line for line in lines)
+
+        with log_lines() as lines:
+            async with opened(dead):
+                assert await eventually(logged)
+
+
 async def test_the_server_may_come_later(own_postgres: EmbeddedPostgres) -> None:
     """Opening needs no server; the first statement after its start succeeds."""
     own_postgres.stop()

@@ -18,16 +18,6 @@ INSERT = query("INSERT INTO t VALUES (%(id)s)")
 COUNT = query("SELECT count(*) FROM t")
 
 
-@pytest.fixture
-def table_url(store_url: str) -> str:
-    """A database with a table that has one row."""
-    outside(
-        store_url,
-        "DROP TABLE IF EXISTS t; CREATE TABLE t (id int); INSERT INTO t VALUES (1)",
-    )
-    return store_url
-
-
 def _once(proxy: Proxy, word: bytes, verdict: Verdict) -> Callable[[bytes], Verdict]:
     def judge(message: bytes) -> Verdict:
         if word not in message:

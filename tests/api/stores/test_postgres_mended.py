@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import resource
 import socket
@@ -10,11 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 
+import aiopg
 import psycopg2
 import pytest
 from psycopg2 import errors
 
 from gtsd.dev.postgres import EmbeddedPostgres
+from gtsd.stores import aiopg_mended
 from tests.support.aiopg_kinds import Kind, at_port, connect, connection, pool, value
 
 # aiopg as shipped leaves connections behind when it fails, and says so.
@@ -159,3 +162,21 @@ async def test_a_backend_that_is_killed_at_work_is_an_error_of_the_database(
         conns.release(conn)
         async with conns.acquire() as another:
             assert await another.get_backend_pid() != pid
+
+
+async def test_notifications_arrive(store_url: str) -> None:
+    """What aiopg offers beside statements still works."""
+    async with connection(Kind.MENDED, store_url) as conn:
+        async with conn.cursor() as cursor:
+            await cursor.execute("LISTEN news")
+            await cursor.execute("NOTIFY news, 'hello'")
+        async with asyncio.timeout(2):
+            assert (await conn.notifies.get()).payload == "hello"
+
+
+def test_another_version_of_aiopg_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The overrides reach into its internals: nobody may update it without comparing them."""
+    assert aiopg.__version__ == "1.4.0"
+    monkeypatch.setattr(aiopg, "__version__", "1.4.1")
+    with pytest.raises(ImportError, match="compare"):
+        importlib.reload(aiopg_mended)

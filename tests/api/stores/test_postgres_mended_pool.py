@@ -253,3 +253,24 @@ async def test_a_closed_pool_turns_everybody_away(store_url: str) -> None:
         assert held.closed
         with pytest.raises(psycopg2.InterfaceError):
             await conns.acquire()
+
+
+async def test_a_connection_that_dies_on_its_way_to_the_next_is_replaced(store_url: str) -> None:
+    """Handed over, and lost before the waiter came to run."""
+    async with pool(Kind.MENDED, store_url, 1) as conns:
+        first = await conns.acquire()
+        waiting = asyncio.create_task(_use(conns))
+        await asyncio.sleep(0.02)
+        conns.release(first)
+        await first.close()
+        assert await waiting == 1
+        assert conns.size == 1
+
+
+async def test_a_connection_that_is_given_back_twice_is_refused(store_url: str) -> None:
+    """Two callers would share it, and read each other's answers."""
+    async with pool(Kind.MENDED, store_url, 1) as conns:
+        conn = await conns.acquire()
+        conns.release(conn)
+        with pytest.raises(KeyError):
+            conns.release(conn)
