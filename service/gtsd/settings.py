@@ -158,9 +158,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Sign-ups, logins and the like a minute of one address.", "10")] = 10
     limit_heavy: Annotated[int, Env("GTSD_LIMIT_HEAVY", kind.whole(1, 1_000_000),
         "Expensive requests a minute of one user.", "20")] = 20
-    compliance_threshold: Annotated[float, Env("GTSD_COMPLIANCE_THRESHOLD", kind.number(0.01, 1),
-        "Share of a day's tasks that makes it count for the streak, for new users.",
-        "0.8", section="Streaks")] = 0.80
     # fmt: on
 
     @property

@@ -93,14 +93,6 @@ SET_PASSWORD: Final = Query(
     """,
 )
 
-SET_ACTIVE: Final = Query(
-    "user_set_active",
-    """
-    UPDATE users SET is_active = %(is_active)s, updated_at = now()
-    WHERE lower(email) = lower(%(email)s) RETURNING id
-    """,
-)
-
 # Rows of the user's own tables go by ON DELETE CASCADE.
 DELETE_USER: Final = Query(
     "user_delete",

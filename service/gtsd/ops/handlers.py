@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from gtsd.deps import Deps
-from gtsd.ops.types import Health, Liveness, Readiness
+from gtsd.ops.types import Health, Liveness, Readiness, Status
 from gtsd.web.answers import Answer, encode
 from gtsd.web.call import Call
 
@@ -19,12 +19,16 @@ async def health(call: Call) -> Answer:
     """GET /health"""
     deps = call.deps
     database, redis = await asyncio.gather(_database(deps), deps.redis.ping(_PROBE_S))
-    status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
+    status: Status = "healthy"
     if not database:
         status = "unhealthy"
     elif deps.redis.configured and not redis:
         status = "degraded"
-    shown = Health(
+    return Answer(200 if database else 503, encode(_shown(deps, status, database, redis)))
+
+
+def _shown(deps: Deps, status: Status, database: bool, redis: bool) -> Health:
+    return Health(
         status=status,
         timestamp=_moment(deps.clock.now()),
         uptime=int(deps.clock.monotonic() - deps.life.started),
@@ -33,7 +37,6 @@ async def health(call: Call) -> Answer:
         version=deps.settings.app_version,
         git_sha=deps.settings.git_sha,
     )
-    return Answer(200 if database else 503, encode(shown))
 
 
 async def alive(call: Call) -> Answer:

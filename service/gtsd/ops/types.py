@@ -6,13 +6,14 @@ from typing import Literal
 
 from gtsd.web.fields import Output, Timestamp
 
+Status = Literal["healthy", "degraded", "unhealthy"]
 Link = Literal["connected", "disconnected"]
 
 
 class Health(Output):
     """How the service and its servers are; ``uptime`` in seconds."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Status
     timestamp: Timestamp
     uptime: int
     database: Link

@@ -69,10 +69,7 @@ def client_address(peer: str, forwarded: str | None, trusted: Sequence[Network])
 
 
 def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:  # a unix socket has no address; only the proxy can reach it
-        return True
+    parsed = ipaddress.ip_address(address)
     return any(parsed in network for network in trusted)
 
 

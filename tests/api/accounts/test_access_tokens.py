@@ -99,7 +99,17 @@ def _forged(token: str, secret: str) -> list[str]:
         made += [f"{part({**header, 'alg': algorithm})}.{body}.{tail}" for tail in ("", signature)]
     kid = {"kid": header["kid"]}
     made += [jwt.encode(claims, secret, name, headers=kid) for name in ("HS384", "HS512")]
-    kids = (None, "", "other", 1, [], {}, "../../etc/passwd", "' OR 1=1", header["kid"] + "0")
+    kids: tuple[Any, ...] = (
+        None,
+        "",
+        "other",
+        1,
+        [],
+        {},
+        "../../etc/passwd",
+        "' OR 1=1",
+        header["kid"] + "0",
+    )
     made += [f"{part({**header, 'kid': name})}.{body}.{signature}" for name in kids]
 
     def signed(changes: dict[str, Any], drop: str | None = None) -> str:
@@ -111,7 +121,7 @@ def _forged(token: str, secret: str) -> list[str]:
         return f"{text}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
     made += [signed({}, drop=name) for name in claims]
-    odd = (
+    odd: tuple[Any, ...] = (
         None,
         "",
         " ",

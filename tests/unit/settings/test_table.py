@@ -68,7 +68,6 @@ def test_what_is_not_given_has_the_documented_default() -> None:
     assert (settings.limit_auth_write, settings.limit_heavy) == (10, 20)
     assert (settings.login_failures_account, settings.login_failures_address) == (10, 50)
     assert settings.trusted_proxies == ("127.0.0.1/32", "::1/128")
-    assert settings.compliance_threshold == 0.8
     assert settings.redis_url is None
     assert not settings.strict
 
