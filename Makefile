@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test lint lock wheel audit clean
-# A setting of the same name in the caller's environment would be taken for ours otherwise.
-unexport MAKEFLAGS
 
 export PYTHON
+# The caller's may not exist on this machine; this one is everywhere.
+export LC_ALL := C.UTF-8
 environment = bash requirements/environment
 python = .venvs/$(1)/bin/python
 service = PYTHONPATH="$(CURDIR)/service"
