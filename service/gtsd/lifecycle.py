@@ -32,6 +32,7 @@ from gtsd.web.server import Api
 from gtsd.web.tokens import AccessTokens
 
 _BACKLOG: Final = 1024
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 # Longer than a proxy keeps an idle connection to us (nginx: keepalive_timeout 5s in our role), so
 # that it is the proxy who closes it.
 _IDLE_S: Final = 6.0
@@ -58,8 +59,8 @@ async def serve(
         sockets = _listeners(settings, supervisor)
         async with AsyncExitStack() as stack:
             deps = await open_all(settings, stack)
-            api = make_app(deps)
-            await _answer_until(stop, api, sockets, supervisor, ready)
+            if not stop.is_set():
+                await _answer_until(stop, make_app(deps), sockets, supervisor, ready)
         logger.info("stopped")
         return 0
     except ListenError as error:
@@ -112,11 +113,11 @@ async def _answer_until(
     api.serve(sockets)
     api.deps.life.ready = True
     watchdog = asyncio.create_task(_feed_watchdog(supervisor))
-    addresses = [sock.getsockname()[:2] for sock in sockets]
-    logger.bind(addresses=[str(address) for address in addresses]).info("ready")
-    supervisor.notify("READY=1")
+    names = [sock.getsockname() for sock in sockets]
+    logger.bind(addresses=[_shown(name) for name in names]).info("ready")
+    _notify(supervisor, "READY=1")
     if ready is not None:
-        await ready(addresses)
+        await ready([name[:2] for name in names])
     await stop.wait()
     await drain(api, supervisor)
     watchdog.cancel()
@@ -130,7 +131,7 @@ async def drain(api: Api, supervisor: Supervisor) -> None:
     until the deadline to finish.
     """
     settings, deps = api.deps.settings, api.deps
-    supervisor.notify("STOPPING=1")
+    _notify(supervisor, "STOPPING=1")
     deps.metrics.draining.set(1)
     api.start_draining()
     logger.info("draining")
@@ -138,7 +139,7 @@ async def drain(api: Api, supervisor: Supervisor) -> None:
     api.stop_accepting()
     abandoned = await api.finish(settings.drain_timeout, _IDLE_S)
     if abandoned:
-        logger.bind(abandoned=abandoned).warning("the deadline ended requests that were in work")
+        logger.bind(abandoned=abandoned).warning("the drain's deadline ended requests in work")
 
 
 def _stop_signals() -> asyncio.Event:
@@ -146,12 +147,15 @@ def _stop_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def first(number: signal.Signals) -> None:
+    def first() -> None:
         stop.set()
-        loop.remove_signal_handler(number)
+        for number in _STOP:
+            loop.remove_signal_handler(number)
+            # Python's own handler of SIGINT would raise KeyboardInterrupt anywhere in the loop.
+            signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, first, number)
+    for number in _STOP:
+        loop.add_signal_handler(number, first)
     return stop
 
 
@@ -166,9 +170,22 @@ def _listeners(settings: Settings, supervisor: Supervisor) -> list[socket.socket
         raise ListenError(f"Cannot listen on {where}: {error.strerror}. Set PORT.") from None
 
 
+def _shown(name: str | tuple[str, int]) -> str:
+    """A socket's own address, as people write it; a path where it is a unix socket."""
+    return name if isinstance(name, str) else f"{name[0]}:{name[1]}"
+
+
+def _notify(supervisor: Supervisor, state: str) -> None:
+    """A service manager that does not listen must not keep us from serving, nor from draining."""
+    try:
+        supervisor.notify(state)
+    except OSError as error:
+        logger.warning("the service manager did not take {}: {}", state, error.strerror or error)
+
+
 async def _feed_watchdog(supervisor: Supervisor) -> None:
     """Runs on the event loop on purpose: when that hangs, systemd should restart us."""
     interval = supervisor.watchdog_interval()
     while interval is not None:
-        supervisor.notify("WATCHDOG=1")
+        _notify(supervisor, "WATCHDOG=1")
         await asyncio.sleep(interval)

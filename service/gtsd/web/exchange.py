@@ -101,14 +101,13 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.request.body = b"".join(self._chunks)
         self._chunks.clear()
         if self._outcome is not None:
-            self._end(self._outcome)
+            self._refuse(self._outcome)
         elif self._match is not None and self._match.route.policy is Policy.OPS:
             self._api.spawn(self._run(self._match))
-        elif self._match is not None and self._api.has_room():
+        elif self._match is not None and self._api.take_room():
             self._api.spawn(self._run_counted(self._match))
         else:
-            self._api.count_shed()
-            self._end(Overloaded())
+            self._refuse(Overloaded())
 
     def on_connection_close(self) -> None:
         """The client went away before its request was complete: there is nothing to answer."""
@@ -120,28 +119,36 @@ class Exchange(httputil.HTTPMessageDelegate):
         error = PayloadTooLarge(f"The body may have {limit} bytes.")
         # A client that waits for 100 Continue has sent nothing, and gets no leave to.
         self._lingering = not waits
-        self._end(error, close=True)
-        if waits:
-            self._conn.finish()
+        self._refuse(error, close=True)
+
+    def _refuse(self, outcome: Answer | ApiError, *, close: bool = False) -> None:
+        """Answer without a handler."""
+        with self._span() as span:
+            self._end(outcome, span=span, close=close)
+
+    def _span(self) -> tracing.ServerSpan:
+        request = self.request
+        return tracing.server_span(request.headers, request.method, request.path)
 
     async def _run_counted(self, match: Match) -> None:
-        with self._api.in_work():
+        try:
             await self._run(match)
+        finally:
+            self._api.give_room_back()
 
     async def _run(self, match: Match) -> None:
         call = Call(self._api.deps, self.request, match.route, match.params)
         bound = self._api.deps.settings.request_deadline
         log.set_request_id(self.request.id)
-        with tracing.server_span(
-            self.request.headers, self.request.method, self.request.path
-        ) as span:
+        with self._span() as span:
             outcome: Answer | BaseException
             try:
                 # The store's own deadline comes first, so that the server cancels what it runs.
                 with deadline.within(bound):
                     async with asyncio.timeout(bound + 0.25):
                         outcome = await self._api.pipeline.answer(call)
-            except TimeoutError:
+            except (TimeoutError, asyncio.CancelledError):
+                # Cancelled is only what the end of a drain finds still in work.
                 outcome = DeadlineExceeded()
             except Exception as error:  # noqa: BLE001 - the one boundary: answered and logged
                 outcome = error
@@ -151,8 +158,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         self,
         outcome: Answer | BaseException,
         *,
+        span: tracing.ServerSpan,
         call: Call | None = None,
-        span: tracing.ServerSpan | None = None,
         close: bool = False,
     ) -> None:
         answer, error = self._settle(outcome)
@@ -180,7 +187,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         if answer.status >= 400:
             out["Cache-Control"] = "no-store"
         if close or self._api.draining:
-            out["Connection"] = "close"
+            # Tornado closes and says so; it has decided when the headers came in, and not for us.
+            self._conn._disconnect_on_finish = True  # type: ignore[attr-defined]  # noqa: SLF001
         self._answered = True
         reason = responses.get(answer.status, "Unknown")
         start = httputil.ResponseStartLine("HTTP/1.1", answer.status, reason)
@@ -193,13 +201,13 @@ class Exchange(httputil.HTTPMessageDelegate):
         self,
         status: int,
         call: Call | None,
-        span: tracing.ServerSpan | None,
+        span: tracing.ServerSpan,
         error: BaseException | None,
     ) -> None:
         """The one place where a request becomes a metric, a span and a log line."""
         seconds = time.perf_counter() - self._started
         route = self._match.route.template if self._match is not None else UNMATCHED
-        ids = span.end(route, status, error) if span is not None else None
+        ids = span.end(route, status, error)
         trace_id, span_id = ids or (None, None)
         self._api.deps.metrics.observe_request(
             self.request.method, route, status, seconds, trace_id

@@ -11,7 +11,6 @@ import ipaddress
 import socket
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
 from email.utils import formatdate
 from typing import Any
 
@@ -58,7 +57,9 @@ class Api(httputil.HTTPServerConnectionDelegate):
         """Tornado's hook for each new request on a connection."""
         del server_conn  # it is the server itself
         context: Any = request_conn.context  # type: ignore[attr-defined]  # HTTP1Connection
-        return Exchange(self, request_conn, context.address[0] if context.address else "")
+        # A unix socket has no address; whoever may open it is on this machine.
+        peer = context.address[0] if isinstance(context.address, tuple) else "127.0.0.1"
+        return Exchange(self, request_conn, peer)
 
     def match(self, method: str, path: str) -> Match:
         """The route of a request; raises NotFound, MethodNotAllowed."""
@@ -88,25 +89,21 @@ class Api(httputil.HTTPServerConnectionDelegate):
         """Whether every answer asks its client to connect anew."""
         return self.deps.life.draining
 
-    def has_room(self) -> bool:
-        """Whether one more request may be worked on."""
-        return self.deps.life.in_flight < self.deps.settings.max_in_flight
-
-    def count_shed(self) -> None:
-        """One more request was refused because too many are in work."""
-        self.deps.metrics.shed.inc()
-
-    @contextmanager
-    def in_work(self) -> Iterator[None]:
-        """Count a request while it is worked on."""
-        life, gauge = self.deps.life, self.deps.metrics.in_flight
+    def take_room(self) -> bool:
+        """Count one more request in work, unless there are too many already."""
+        life, metrics = self.deps.life, self.deps.metrics
+        if life.in_flight >= self.deps.settings.max_in_flight:
+            metrics.shed.inc()
+            return False
         life.in_flight += 1
-        gauge.set(life.in_flight)
-        try:
-            yield
-        finally:
-            life.in_flight -= 1
-            gauge.set(life.in_flight)
+        metrics.in_flight.set(life.in_flight)
+        return True
+
+    def give_room_back(self) -> None:
+        """A request that had taken room is no longer in work."""
+        life = self.deps.life
+        life.in_flight -= 1
+        self.deps.metrics.in_flight.set(life.in_flight)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Work on a request, whatever becomes of its connection."""
@@ -131,12 +128,13 @@ class Api(httputil.HTTPServerConnectionDelegate):
         """Close the listeners; a socket of systemd's stays open there, and its queue with it."""
         self._server.stop()
 
-    async def finish(self, bound: float, idle: float) -> int:
+    async def finish(self, bound: float, idle: float) -> list[str]:
         """Wait until nothing is in work and no client is connected.
 
         A client with an idle connection, a proxy say, gets ``idle`` seconds to close it by itself:
         closing under its hands could meet a request that is just being sent. ``bound`` seconds are
-        the limit for everything. Gives the number of requests that were abandoned.
+        the limit for everything. Gives the ids of the requests that were not finished by then; who
+        had sent one completely is still answered, with 503.
         """
         loop = asyncio.get_running_loop()
         ends, idle_ends = loop.time() + bound, loop.time() + min(idle, bound)
@@ -145,7 +143,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
             if not busy and (not self._connections() or loop.time() >= idle_ends):
                 break
             await asyncio.sleep(0.02)
-        abandoned = len(self._exchanges)
+        abandoned = [exchange.request.id for exchange in self._exchanges]
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
