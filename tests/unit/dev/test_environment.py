@@ -24,7 +24,7 @@ case "$*" in
         echo venv >>"$BOX/calls"
         rm -rf "$4"; mkdir -p "$4/bin"; ln -s "$BOX/bin/python3" "$4/bin/python" ;;
     "-m pip install "*)
-        echo pip >>"$BOX/calls"; echo "$*" >"$BOX/pip"; 
+        echo pip >>"$BOX/calls"; echo "$*" >"$BOX/pip"
         echo "$(umask) ${PIP_USER-unset} ${PYTHONPATH-unset}" >"$BOX/leaks"
         exit "${PIP:-0}" ;;
 esac
