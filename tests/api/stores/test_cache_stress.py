@@ -52,7 +52,7 @@ class World:
     """A database of one number a user, that takes its time, and what clients were told of it."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - only has to be the same each time
+        self._random = random.Random(seed)
         self._numbers = Counter[int]()
         self._answered = Counter[int]()
         self.loads = 0
@@ -123,7 +123,7 @@ async def test_no_read_is_older_than_a_write_that_was_answered_before_it(
         opened(own_server.url) as two,
         opened(own_server.url) as three,
     ):
-        await world.run([Cache(redis, metrics) for redis in (one, two, three)], seconds=2)
+        await world.run([Cache(redis, metrics) for redis in (one, two, three)], seconds=1.5)
     assert world.stale == []
     # It was a cache at work, not a database.
     assert world.writes > 50
@@ -134,7 +134,7 @@ async def test_a_naive_cache_serves_old_data_in_the_same_world(own_server: Embed
     """The control: the test above can fail."""
     world = World(seed=1)
     async with opened(own_server.url) as one, opened(own_server.url) as two:
-        await world.run([NaiveCache(one), NaiveCache(two)], seconds=1)
+        await world.run([NaiveCache(one), NaiveCache(two)], seconds=0.5)
     assert world.stale
 
 
@@ -147,9 +147,9 @@ async def test_killing_redis_in_the_middle_makes_no_read_old(
     metrics = Metrics()
     async with opened(own_server.url, metrics) as redis:
         cache = Cache(redis, metrics)
-        working = asyncio.create_task(world.run([cache], seconds=3))
+        working = asyncio.create_task(world.run([cache], seconds=2.5))
         for _ in range(2):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.3)
             with administrator(own_server.url) as admin:
                 if comes_back == "empty":
                     admin.flushall()

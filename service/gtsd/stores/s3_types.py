@@ -1,0 +1,34 @@
+"""What the object store gives to those who use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class ObjectMissing(Exception):
+    """There is no object of that key."""
+
+
+class ObjectStoreNotConfigured(Exception):
+    """No S3 settings were given; never shown to a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What the store says of an object; size in bytes, ``content_type`` only from ``head``."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Where a client may PUT, and the headers that it must send with it, exactly so."""
+
+    url: str
+    headers: Mapping[str, str]
