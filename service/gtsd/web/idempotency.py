@@ -78,6 +78,8 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
     fingerprint = _fingerprint(call)
     seal = _seal(key, call.request.body)
     async with call.deps.postgres.transaction() as tx:
+        # For a replay as well: the first process may have died between its commit and this.
+        _forget_after(call, tx)
         if not await tx.value(_TRY_LOCK, scope=f"{user_id}:{key}"):
             raise Conflict(
                 "The first request with this Idempotency-Key is still running.",
@@ -87,7 +89,6 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
         found = await tx.row(_FIND, user_id=user_id, key=key)
         if found is not None:
             return _replay(found, fingerprint, seal)
-        _forget_after(call, tx)
         answer = success(await work(tx), call.route.status)
         await tx.execute(
             _STORE,
