@@ -81,7 +81,7 @@ async def fill(postgres: Postgres, clock: Clock) -> DemoPerson:
     last = await postgres.value(_LAST_DAY, user_id=user_id, today=today)
     first = max(today - timedelta(days=_DAYS), last + timedelta(days=1) if last else date.min)
     for age in range((today - first).days, -1, -1):
-        await _live(postgres, user_id, today - timedelta(days=age), age)
+        await _live(postgres, user_id, today - timedelta(days=age), clock.now(), age)
     task_id = await postgres.value(_OPEN_TASK, user_id=user_id, today=today)
     return DemoPerson(EMAIL, PASSWORD, task_id or await _one_more(postgres, user_id, clock))
 
@@ -107,20 +107,20 @@ async def _person(postgres: Postgres) -> int:
     return int(added[0])
 
 
-async def _live(postgres: Postgres, user_id: int, day: date, age: int) -> None:
+async def _live(postgres: Postgres, user_id: int, day: date, now: datetime, age: int) -> None:
     """One day: everything done before today, today all but the last thing."""
     done = len(_HABITS) - 1
     if age:
         done = len(_HABITS) // 2 if age == _DAY_OFF else len(_HABITS)
+    morning = datetime.combine(day, time(0, 5), UTC)
     async with postgres.transaction() as tx:
         for place, habit in enumerate(_HABITS):
-            moment = datetime.combine(day, time.fromisoformat(habit.due), UTC)
-            person = Person(user_id, day, moment)
             new = NewTask(title=habit.title, type=habit.type, due_date=day, due_time=habit.due)
-            task = await tasks.add_id(tx, person, new)
+            task = await tasks.add_id(tx, Person(user_id, day, min(morning, now)), new)
             if place < done:
+                moment = datetime.combine(day, time.fromisoformat(habit.due), UTC)
                 given = NewEvidence(task_id=task, type=habit.evidence, data=habit.data)
-                await tasks.give_evidence(tx, person, given)
+                await tasks.give_evidence(tx, Person(user_id, day, min(moment, now)), given)
 
 
 async def _one_more(postgres: Postgres, user_id: int, clock: Clock) -> int:
