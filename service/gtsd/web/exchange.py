@@ -48,6 +48,13 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._answered = False
         self._lingering = False
 
+    @property
+    def route(self) -> str:
+        """Method and template of the route, as they may be shown anywhere."""
+        if self._match is None:
+            return UNMATCHED
+        return f"{self._match.route.method} {self._match.route.template}"
+
     def headers_received(
         self,
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,

@@ -133,8 +133,8 @@ class Api(httputil.HTTPServerConnectionDelegate):
 
         A client with an idle connection, a proxy say, gets ``idle`` seconds to close it by itself:
         closing under its hands could meet a request that is just being sent. ``bound`` seconds are
-        the limit for everything. Gives the ids of the requests that were not finished by then; who
-        had sent one completely is still answered, with 503.
+        the limit for everything. Gives the routes of the requests that were not finished by then;
+        those that had come in completely are still answered, with 503.
         """
         loop = asyncio.get_running_loop()
         ends, idle_ends = loop.time() + bound, loop.time() + min(idle, bound)
@@ -143,7 +143,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
             if not busy and (not self._connections() or loop.time() >= idle_ends):
                 break
             await asyncio.sleep(0.02)
-        abandoned = [exchange.request.id for exchange in self._exchanges]
+        abandoned = [exchange.route for exchange in self._exchanges]
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
