@@ -67,6 +67,15 @@ async def test_a_waiter_as_shipped_sleeps_on_when_a_connection_comes_back_unusab
         await _wait_for_a_spoilt_connection(Kind.SHIPPED, store_url, spoil)
 
 
+async def test_a_connection_inside_a_transaction_is_not_handed_on(store_url: str) -> None:
+    """The next caller would commit, or lose, what is not his."""
+    async with pool(Kind.MENDED, store_url, 1) as conns:
+        first = await conns.acquire()
+        await _begin(first)
+        conns.release(first)
+        assert first.closed
+
+
 async def _lose_an_idle_one_while_connecting(kind: Kind, dsn: str, target: int) -> int:
     async with proxy_to(target) as proxy, pool(kind, at_port(dsn, proxy.port), 2, 2.0, 2) as conns:
         first, second = await conns.acquire(), await conns.acquire()

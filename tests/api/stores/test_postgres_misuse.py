@@ -17,6 +17,7 @@ COUNT = query("SELECT count(*) FROM t")
 
 async def test_a_failure_that_is_caught_inside_still_fails_the_whole(single: Postgres) -> None:
     """COMMIT would answer with success here, and silently do nothing."""
+    pid = await single.value(query("SELECT pg_backend_pid()"))
     with pytest.raises(ConstraintViolated):
         async with single.transaction() as transaction:
             await transaction.execute(INSERT, id=2)
@@ -24,7 +25,7 @@ async def test_a_failure_that_is_caught_inside_still_fails_the_whole(single: Pos
                 await transaction.execute(INSERT, id=1)
             with pytest.raises(QueryFailed):
                 await transaction.execute(INSERT, id=3)
-    await assert_clean(single, 1)
+    assert await assert_clean(single, 1) == pid
 
 
 async def test_a_parameter_that_is_missing_fails_the_whole(single: Postgres) -> None:
