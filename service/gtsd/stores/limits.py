@@ -187,9 +187,7 @@ def _share(previous: int, rest: int, length: int) -> int:
 
 
 def _until(previous: int, most: int, rest: int, length: int) -> int:
-    """After how many ms no more than ``most`` of them count; a whole window if that is below 0."""
-    if most < 0:
-        return rest
+    """After how many ms no more than ``most`` of them count."""
     if previous == 0:
         return 0
     return max(rest - 1 - ((most + 1) * length - 1) // previous, 0)
