@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint lock wheel audit clean
+.PHONY: help run test lint lock schema wheel audit clean
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -43,6 +43,10 @@ lock: ## Renew requirements/*.txt out of *.in; UPGRADE=1 takes newer versions of
 		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; *) same= ;; esac; \
 		$$compile $$same --output-file $$name.txt $$name.in; \
 	done
+
+schema: ## Write migrations/schema.sql anew, out of all migrations.
+	@$(environment) test
+	@$(service) $(call python,test) tests/api/migrate/write_schema.py
 
 wheel: ## Build dist/gtsd-….whl.
 	@$(environment) build
