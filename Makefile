@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint lock schema wheel audit clean
+.PHONY: help run test browser lint lock schema wheel audit clean
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -13,7 +13,7 @@ python = .venvs/$(1)/bin/python
 service = PYTHONPATH="$(CURDIR)/service"
 
 help: ## List what can be done here.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 run: ## Serve on http://127.0.0.1:3000 with servers of its own and demo data; PORT=3001 for another.
 	@$(environment) dev
@@ -23,9 +23,16 @@ TESTS ?= tests/static tests/unit tests/api
 # Coverage means something only for all of them.
 coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-report=term)
 
+test: $(if $(findstring tests/api,$(TESTS)),browser)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
 	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 $(coverage) $(TESTS)
+
+browser: ## Install Chromium, in which the API page is tested, where it is missing and we are root.
+	@command -v chromium google-chrome >/dev/null || [ "$$(id -u)" -ne 0 ] || { \
+		echo "installing chromium (once)" && apt-get -q update >/dev/null && \
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends chromium \
+			>/dev/null; } || echo "Chromium could not be installed; see above what apt-get said."
 
 lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows.
 	@$(environment) lint

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from gtsd.web.answers import ErrorBody
-from gtsd.web.routes import Limited, Policy, Route, RouteTable
+from gtsd.web.routes import MAX_ID, Limited, Policy, Route, RouteTable
 
+_PLAIN: Final[dict[str, Any]] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 _REF: Final = "#/components/schemas/{name}"
 _INTRODUCTION: Final = """\
 A person sets a goal, sees the tasks due today, attaches evidence that they were done, and keeps a \
@@ -28,6 +29,24 @@ _TAGS: Final = {
     "tasks": "What is due, and that it was done.",
     "streaks": "Days in a row.",
     "ops": "For load balancers and monitoring.",
+}
+# Bodies whose fields depend on each other, or say too little alone; all others are put together
+# from the examples of their fields.
+_BODIES: Final[dict[str, dict[str, Any]]] = {
+    "LogIn": {"email": "ada@example.com", "password": "Correct-horse-7"},
+    "AccountChange": {"name": "Ada King", "timezone": "Europe/London"},
+    "PasswordChange": {"currentPassword": "Correct-horse-7", "newPassword": "Better-battery-8"},
+    "DeleteAccount": {"password": "Correct-horse-7"},
+    "NewTask": {"title": "Read ten pages", "dueTime": "06:15", "priority": "high"},
+    "TaskChange": {"title": "Read twenty pages", "priority": "high"},
+    "Skip": {"reason": "On the road all day"},
+    "CheckCompliance": {},
+    "NewEvidence": {
+        "taskId": 1,
+        "type": "text_log",
+        "data": {"text": "Middlemarch, pages 1 to 10"},
+        "notes": "Before breakfast",
+    },
 }
 
 
@@ -80,6 +99,23 @@ class _Schemas:
         properties: dict[str, Any] = self.components[shape.__name__]["properties"]
         return properties
 
+    def example(self, schema: dict[str, Any]) -> Any:
+        """A value that fits a schema: what its fields give as examples, required ones first."""
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return _BODIES[name] if name in _BODIES else self.example(self.components[name])
+        if "examples" in schema:
+            return schema["examples"][0]
+        if schema.get("type") != "object":
+            return _PLAIN[schema["type"]]
+        required = schema["required"]
+        shown = required + [
+            name
+            for name, field in schema["properties"].items()
+            if "examples" in field and name not in required
+        ]
+        return {name: self.example(schema["properties"][name]) for name in shown}
+
 
 def operation_id(route: Route) -> str:
     """Unique and stable: method and path in camel case."""
@@ -99,9 +135,10 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         shown["security"] = [{"accessToken": []}]
     if route.body is not None:
         fields = msgspec.structs.fields(route.body)
+        schema = schemas.of(route.body)
         shown["requestBody"] = {
             "required": any(field.required for field in fields),
-            "content": {"application/json": {"schema": schemas.of(route.body)}},
+            "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
         }
     return shown
 
@@ -110,8 +147,17 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for segment in route.template.split("/"):
         if segment.startswith("{"):
-            schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
-            shown.append({"name": segment[1:-1], "in": "path", "required": True, "schema": schema})
+            schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+            text = "As it came in an answer."
+            shown.append(
+                {
+                    "name": segment[1:-1],
+                    "in": "path",
+                    "required": True,
+                    "description": text,
+                    "schema": schema,
+                }
+            )
     if route.query is not None:
         shown += [
             {"name": name, "in": "query", "required": False, "schema": schema}

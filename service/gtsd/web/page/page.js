@@ -1,25 +1,30 @@
-"use strict";
-
 // The page is made of /openapi.json alone, and of nodes: nothing that is read becomes markup.
 const SHOWN_HEADERS = ["X-Request-ID", "ETag", "RateLimit-Limit", "RateLimit-Remaining",
   "RateLimit-Reset", "Retry-After", "Idempotency-Replayed", "Content-Type"];
 const LIMITS = { minimum: "≥ ", maximum: "≤ ", minLength: "min. length ", maxLength: "max. length ",
   minItems: "min. items ", maxItems: "max. items ", maxProperties: "max. entries " };
+const JSON_TYPE = "application/json";
+let api; // the document
+let session = null; // the tokens live here only
+let renewal = null;
 
-const find = (selector, node = document) => node.querySelector(selector);
+const find = (selector) => document.querySelector(selector);
 
 /** An element by "tag.class": properties are set on it, children are nodes, text or null. */
 function el(name, properties = {}, ...children) {
   const [tag, ...classes] = name.split(".");
   const node = Object.assign(document.createElement(tag), properties);
   if (classes.length) node.className = classes.join(" ");
-  node.append(...children.flat().filter((child) => child !== null));
+  node.append(...children.flat(Infinity).filter(Boolean));
   return node;
 }
 
-/** Text in which `code` is marked. */
-const prose = (text) =>
-  text.split(/`{1,2}([^`]+)`{1,2}/).map((part, i) => (i % 2 ? el("code", {}, part) : part));
+/** Text with an element around each group that the pattern finds. */
+const marked = (text, pattern, name) =>
+  text.split(pattern).map((part, i) => (i % 2 ? el(name, {}, part) : part));
+const prose = (text) => marked(text, /`{1,2}([^`]+)`{1,2}/, "code");
+const indented = (json) =>
+  marked(JSON.stringify(json, null, 2), /^( *"(?:[^"\\]|\\.)*")(?=: )/m, "span.key");
 
 /** A closed fold; its inside is made when it is first opened, as shapes may hold themselves. */
 function fold(name, properties, summary, makeInside) {
@@ -28,41 +33,19 @@ function fold(name, properties, summary, makeInside) {
   return node;
 }
 
-/** Text that scrolls in itself, with a button that copies it. */
-function codeBlock(label, ...content) {
+/** Text that scrolls in itself, under its title and a button that copies it. */
+function codeBlock(title, ...content) {
+  const label = title.textContent ?? title;
   const text = el("pre", { tabIndex: 0, role: "region", ariaLabel: label }, ...content);
-  const button = el("button.copy", { type: "button", ariaLabel: `Copy: ${label}` }, "Copy");
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(text.textContent);
-      button.textContent = "Copied";
-    } catch { // Not a secure context, or not allowed: the keyboard can still copy a selection.
-      getSelection().selectAllChildren(text);
-      button.textContent = "Press Ctrl+C";
-    }
+  const button = el("button.copy", { type: "button", title: label }, "Copy");
+  button.addEventListener("click", () => {
+    getSelection().selectAllChildren(text);
+    // navigator.clipboard is closed to plain HTTP, which is what a server at hand speaks.
+    button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
-  return { node: el("div.code", {}, text, button), text };
+  return { node: el("div.code", {}, el("div.bar", {}, title, button), text), text };
 }
-
-/** JSON as indented nodes. It is not parsed: large numbers and the order stay as they came. */
-function indented(json) {
-  const nodes = [];
-  let depth = 0;
-  const line = () => "\n" + "  ".repeat(depth);
-  const tokens = /("(?:[^"\\]|\\.)*")\s*(:?)|[{[]\s*[}\]]|[{}[\],]|[^\s{}[\],"]+/g;
-  for (const [token, string, colon] of json.matchAll(tokens)) {
-    if (colon) nodes.push(el("span.key", {}, string), ": ");
-    else if (token === "{" || token === "[") { depth += 1; nodes.push(token, line()); }
-    else if (token === "}" || token === "]") { depth -= 1; nodes.push(line(), token); }
-    else nodes.push(token === "," ? token + line() : token);
-  }
-  return nodes;
-}
-
-// ---- Shapes ---------------------------------------------------------------------------------
-
-let api; // the document
 
 const resolve = (schema) => (schema.$ref
   ? schema.$ref.split("/").slice(1).reduce((node, name) => node[name], api) : schema);
@@ -85,13 +68,12 @@ function typeOf(schema) {
 }
 
 function limitsOf(schema) {
-  const told = Object.entries(LIMITS)
-    .filter(([name]) => Math.abs(schema[name]) <= Number.MAX_SAFE_INTEGER)
-    .map(([name, words]) => words + schema[name]);
-  if (schema.pattern && !schema.description) told.push(`matches ${schema.pattern}`);
-  if (schema.default != null) told.push(`default ${JSON.stringify(schema.default)}`);
-  if (schema.examples) told.push(`for example ${JSON.stringify(schema.examples[0])}`);
-  return told.join(", ");
+  const { pattern, description, default: preset, examples } = schema;
+  const known = Object.keys(LIMITS).filter((name) => Number.isSafeInteger(schema[name]));
+  return [...known.map((name) => LIMITS[name] + schema[name]),
+    pattern && !description && `matches ${pattern}`,
+    preset != null && `default ${JSON.stringify(preset)}`,
+    examples && `for example ${JSON.stringify(examples[0])}`];
 }
 
 /** The object that a schema is, or that its list or map holds; null where there is none. */
@@ -104,55 +86,46 @@ function objectIn(schema) {
 
 function fieldRow(name, schema, required, description) {
   const shape = withoutNull(schema);
-  const told = [description ?? shape.description, limitsOf(shape)].filter(Boolean).join("; ");
+  const words = (description ?? shape.description)?.replace(/\.$/, "");
+  const told = [words, ...limitsOf(shape)].filter(Boolean).join(" · ");
   const inside = objectIn(schema);
   return el("li", {},
     el("code.name", {}, name), " ", el("span.type", {}, typeOf(schema)), " ",
-    required ? el("span.required", {}, "required") : null,
-    inside ? shapeFold(told || inside.title, inside)
-      : told && el("p", {}, prose(told)));
+    required && el("span.required", {}, "required"),
+    inside ? shapeFold(told || inside.title, inside) : told && el("p", {}, prose(told)));
 }
 
-const shapeFold = (summary, shape) =>
-  fold("details.fold", {}, prose(summary), () => fieldList(shape));
-
+const shapeFold = (text, shape) => fold("details.fold", {}, prose(text), () => fieldList(shape));
 const fieldList = ({ properties, required = [] }) => el("ul.fields", {}, Object.entries(properties)
   .map(([name, schema]) => fieldRow(name, schema, required.includes(name))));
 
-// ---- Session: the tokens live in this variable only ------------------------------------------
-
-let session = null;
-let renewal = null;
-
-function signedIn(data, note = "") {
-  session = data;
-  find("#sign-in").hidden = Boolean(data);
-  find("#sign-out").hidden = !data;
-  find("#sign-out strong").textContent = data?.user.email ?? "";
-  find("#note").textContent = note;
-  document.body.classList.toggle("signed-in", Boolean(data));
-}
-
 /** What came back, its body read; a failure of the network is told like an answer. */
-async function call({ method, path, headers = {}, body }) {
+async function call({ method, path, headers: sent = {}, body }) {
   const began = performance.now();
+  const told = { status: 0, line: "No answer", headers: new Headers(), json: null };
   try {
-    const answer = await fetch(path, { method, headers, body, cache: "no-store" });
+    const answer = await fetch(path, { method, headers: sent, body, cache: "no-store" });
+    const { status, statusText, headers } = answer;
     const text = await answer.text();
-    const json = answer.headers.get("Content-Type")?.startsWith("application/json");
-    return { status: answer.status, line: `${answer.status} ${answer.statusText}`.trim(),
-      headers: answer.headers, text, json: json && text ? JSON.parse(text) : null,
-      ms: Math.round(performance.now() - began) };
+    const json = headers.get("Content-Type")?.startsWith(JSON_TYPE) ? JSON.parse(text) : null;
+    Object.assign(told, { status, line: `${status} ${statusText}`, headers, text, json });
   } catch (error) {
-    return { status: 0, line: "No answer", headers: new Headers(), text: error.message, json: null,
-      ms: Math.round(performance.now() - began) };
+    told.text = String(error);
   }
+  return { ...told, ms: Math.round(performance.now() - began) };
 }
 
 const post = (path, data) => call({ method: "POST", path, body: JSON.stringify(data),
-  headers: { "Content-Type": "application/json" } });
+  headers: { "Content-Type": JSON_TYPE } });
 const sentence = ({ line, json, text }) =>
-  (json?.error ? `${line}: ${json.error.message} (${json.error.code})` : `${line} ${text}`);
+  (json?.error ? `${line}: ${json.error.message} (${json.error.code})` : `${line}: ${text}`);
+
+function signedIn(data, note = "") {
+  session = data;
+  document.body.classList.toggle("signed-in", Boolean(data));
+  find("#who").textContent = data?.user.email ?? "";
+  find("#note").textContent = note;
+}
 
 /** New tokens for the spent ones; calls that need them at the same time share one renewal. */
 async function renew() {
@@ -164,10 +137,11 @@ async function renew() {
 
 /** A call with the token where it takes one; a token that has expired is renewed once. */
 async function callSigned(request) {
-  const withToken = () => call(!request.signed || !session ? request : { ...request,
-    headers: { ...request.headers, Authorization: `Bearer ${session.accessToken}` } });
+  const signs = request.signed && session;
+  const withToken = () => call(!signs ? request : { ...request,
+    headers: { ...request.headers, Authorization: `Bearer ${session?.accessToken}` } });
   let answer = await withToken();
-  if (request.signed && session && answer.json?.error?.code === "unauthenticated") {
+  if (signs && answer.json?.error?.code === "unauthenticated") {
     renewal ??= renew().finally(() => { renewal = null; });
     if (await renewal) answer = await withToken();
   }
@@ -180,10 +154,9 @@ async function callSigned(request) {
 function watchSession() {
   find("#sign-in").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { email, password } = Object.fromEntries(new FormData(event.target));
-    const answer = await post("/auth/login", { email, password });
-    if (answer.status === 200) { event.target.reset(); signedIn(answer.json.data); }
-    else find("#note").textContent = sentence(answer);
+    const answer = await post("/auth/login", Object.fromEntries(new FormData(event.target)));
+    signedIn(...(answer.status === 200 ? [answer.json.data] : [null, sentence(answer)]));
+    if (session) event.target.reset();
   });
   find("#sign-out").addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -192,10 +165,7 @@ function watchSession() {
   });
 }
 
-// ---- One operation ---------------------------------------------------------------------------
-
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-
 function curl({ method, path, headers, body, signed }) {
   const parts = [`curl -i -X ${method} ${quoted(location.origin + path)}`];
   if (signed) parts.push('-H "Authorization: Bearer $TOKEN"');
@@ -214,42 +184,30 @@ function inputFor({ name, schema, required }) {
 
 /** What the form says now. */
 function requestOf({ method, path, parameters, signed }, inputs, body) {
-  const request = { method, path, signed, headers: {} };
+  const asked = { method, path, signed, headers: {}, body: body?.value.trim() };
   const query = new URLSearchParams();
   parameters.forEach(({ name, in: place }, i) => {
     const value = inputs[i].value.trim();
     if (value === "") return;
-    if (place === "path") request.path = path.replace(`{${name}}`, encodeURIComponent(value));
+    if (place === "path") asked.path = asked.path.replace(`{${name}}`, encodeURIComponent(value));
     if (place === "query") query.set(name, value);
-    if (place === "header") request.headers[name] = value;
+    if (place === "header") asked.headers[name] = value;
   });
-  if (query.size) request.path += `?${query}`;
-  if (body?.value.trim()) {
-    request.headers["Content-Type"] = "application/json";
-    request.body = body.value.trim();
-  }
-  return request;
-}
-
-function answerNodes({ headers, json, text }) {
-  const shown = SHOWN_HEADERS.filter((name) => headers.has(name));
-  return [
-    el("dl", {}, shown.map((name) => [el("dt", {}, name), el("dd", {}, headers.get(name))])),
-    codeBlock("Body of the answer", json === null ? text : indented(text)).node,
-  ];
+  if (query.size) asked.path += `?${query}`;
+  if (asked.body) asked.headers["Content-Type"] = JSON_TYPE;
+  return asked;
 }
 
 function tryForm(operation) {
   const inputs = operation.parameters.map(inputFor);
-  const media = operation.requestBody?.content["application/json"];
-  const example = JSON.stringify(media?.example ?? {}, null, 2);
-  const body = media
-    ? el("textarea", { value: example, rows: example.split("\n").length, spellcheck: false }) : null;
+  const media = operation.requestBody?.content[JSON_TYPE];
+  const value = JSON.stringify(media?.example ?? {}, null, 2);
+  const body = media && el("textarea", { value, rows: value.split("\n").length + 1 });
   const line = codeBlock("The same with curl");
   const status = el("p.status", { role: "status" });
   const rest = el("div");
   const form = el("form.try", {}, el("h4", {}, "Try it"),
-    operation.signed ? el("p.hint", {}, "Sign in at the top of the page first.") : null,
+    operation.signed && el("p.hint", {}, "Sign in at the top of the page first."),
     operation.parameters.map(({ name }, i) => el("label", {}, name, inputs[i])),
     body && el("label", {}, "Body", body), el("button", {}, "Send"), status, rest, line.node);
   const request = () => requestOf(operation, inputs, body);
@@ -259,11 +217,14 @@ function tryForm(operation) {
     event.preventDefault();
     if (form.ariaBusy) return;
     form.ariaBusy = "true";
-    const answer = await callSigned(request());
+    const { status: code, line: words, ms, headers, json, text } = await callSigned(request());
     form.ariaBusy = null;
-    const kind = answer.status >= 200 && answer.status < 400 ? "good" : "bad";
-    status.replaceChildren(el(`strong.${kind}`, {}, answer.line), ` in ${answer.ms} ms`);
-    rest.replaceChildren(...answerNodes(answer));
+    const kind = code >= 200 && code < 400 ? "good" : "bad";
+    status.replaceChildren(el(`strong.${kind}`, {}, words), ` in ${ms} ms`);
+    rest.replaceChildren(
+      el("dl", {}, SHOWN_HEADERS.filter((name) => headers.has(name))
+        .map((name) => [el("dt", {}, name), el("dd", {}, headers.get(name))])),
+      codeBlock("Body of the answer", json === null ? text : indented(json)).node);
   });
   showCurl();
   return form;
@@ -280,39 +241,34 @@ function answersOf({ responses }) {
   }
   return el("ul.answers", {}, [...groups.values()].map(({ media, schema, statuses }) => {
     const shape = schema && objectIn(schema);
+    const words = shape && `${media}: ${typeOf(shape.properties.data ?? schema)}`;
     return el("li", {}, el("div.statuses", {}, statuses),
-      shape ? shapeFold(`${media}: ${typeOf(shape)}`, shape) : el("p", {}, media));
+      shape ? shapeFold(words, shape) : el("p", {}, media));
   }));
 }
 
 function operationNode(operation) {
   const { id, method, path, summary, signed, parameters, requestBody } = operation;
-  const shape = requestBody && resolve(requestBody.content["application/json"].schema);
+  const shape = requestBody && resolve(requestBody.content[JSON_TYPE].schema);
   const head = [
     el("h3", {}, el(`span.method.${method}`, {}, method), " ", el("code", {}, path)),
     el("span", {}, summary), el("span.policy", {}, signed ? "needs a token" : "open to all")];
   return fold("details.operation", { id }, head, () => el("div.inside", {}, el("div", {},
-    parameters.length ? el("h4", {}, "Parameters") : null,
-    el("ul.fields", {}, parameters.map((parameter) => fieldRow(
-      parameter.name, parameter.schema, parameter.required, parameter.description))),
-    shape ? [el("h4", {}, "Body"), el("p", {}, prose(shape.description)), fieldList(shape)] : null,
+    parameters.length > 0 && el("h4", {}, "Parameters"),
+    el("ul.fields", {}, parameters.map(({ name, schema, required, description }) =>
+      fieldRow(name, withoutNull(schema), required, description))),
+    shape && [el("h4", {}, "Body"), el("p", {}, prose(shape.description)), fieldList(shape)],
     el("h4", {}, "Answers"), answersOf(operation)), tryForm(operation)));
 }
 
-// ---- The page --------------------------------------------------------------------------------
-
-function operationsOf(tag) {
-  return Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods)
+function showTag({ name: tag, description }) {
+  const operations = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods)
     .filter(([, operation]) => operation.tags.includes(tag))
     .map(([method, operation]) => ({ ...operation, path, method: method.toUpperCase(),
       id: operation.operationId, signed: Boolean(operation.security) })));
-}
-
-function showTag({ name, description }) {
-  const operations = operationsOf(name);
-  find("nav").append(el("h2", {}, name), el("ul", {}, operations.map(({ id, method, summary }) =>
+  find("nav").append(el("h2", {}, tag), el("ul", {}, operations.map(({ id, method, summary }) =>
     el("li", {}, el("a", { href: `#${id}` }, el(`span.method.${method}`, {}, method), summary)))));
-  find("#operations").append(el("section", {}, el("h2", {}, name), el("p", {}, prose(description)),
+  find("#operations").append(el("section", {}, el("h2", {}, tag), el("p", {}, prose(description)),
     operations.map(operationNode)));
 }
 
@@ -323,23 +279,20 @@ function openTarget() {
 
 async function start() {
   watchSession();
-  for (const { firstChild: text, parentNode: step } of document.querySelectorAll("ol pre")) {
-    text.data = text.data.replace("http://127.0.0.1:3000", location.origin);
-    find("pre", step).replaceWith(codeBlock(find("h3", step).textContent, text.data).node);
+  for (const step of document.querySelectorAll("#first-steps li")) {
+    const [title, { textContent: text }] = step.children;
+    const here = text.replace("http://127.0.0.1:3000", location.origin);
+    step.replaceChildren(codeBlock(title, here).node);
   }
   const answer = await call({ method: "GET", path: "/openapi.json" });
-  if (answer.status !== 200) { find("#introduction").append(sentence(answer)); return; }
+  if (answer.status !== 200) return find("#introduction").append(sentence(answer));
   api = answer.json;
-  const { title, version, description } = api.info;
-  document.title = find("h1").textContent = title;
-  find("#version").textContent = version;
+  document.title = find("h1").textContent = api.info.title;
+  find("#version").textContent = `version ${api.info.version}`;
   find("#introduction").append(
-    ...description.trim().split(/\n\n+/).map((text) => el("p", {}, prose(text))));
+    ...api.info.description.trim().split(/\n\n+/).map((text) => el("p", {}, prose(text))));
   api.tags.forEach(showTag);
-  const wide = matchMedia("(min-width: 60rem)");
-  const unfold = () => { find("#contents").open = wide.matches; };
-  wide.addEventListener("change", unfold);
-  unfold();
+  find("#contents").open = matchMedia("(min-width: 60rem)").matches;
   addEventListener("hashchange", openTarget);
   openTarget();
 }
