@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test browser lint lock schema schema wheel audit clean
+.PHONY: help run test browser lint lock schema wheel audit clean
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -38,10 +38,6 @@ lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, w
 	@$(environment) lint
 	@$(environment) test
 	@LINT_BIN="$(CURDIR)/.venvs/lint/bin" TEST_BIN="$(CURDIR)/.venvs/test/bin" bash .ci/lint
-
-schema: ## Write migrations/schema.sql, the dump of what the migrations lead to.
-	@$(environment) test
-	@$(service) $(call python,test) tests/api/migrate/write_schema.py
 
 compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links \
