@@ -18,6 +18,8 @@ CHATTY: Final = ("opentelemetry",)
 QUIET_S: Final = 60.0
 # At debug these show requests with their signatures and headers, or every timer of the loop.
 _NEVER_BELOW_INFO: Final = ("asyncio", "boto3", "botocore", "s3transfer", "urllib3")
+# At info it quotes what is no HTTP: parts of bodies, or headers with their values.
+_NEVER_BELOW_WARNING: Final = ("tornado.general",)
 
 _LEVELS: Final = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"), (10, "DEBUG"))
 
@@ -65,11 +67,13 @@ class Interception:
         self._handler = ToLoguru()
         root = logging.getLogger()
         self._before = (root.handlers[:], root.level, sys.excepthook, threading.excepthook)
-        self._levels = {name: logging.getLogger(name).level for name in _NEVER_BELOW_INFO}
+        floors = dict.fromkeys(_NEVER_BELOW_INFO, logging.INFO)
+        floors |= dict.fromkeys(_NEVER_BELOW_WARNING, logging.WARNING)
+        self._levels = {name: logging.getLogger(name).level for name in floors}
         root.handlers[:] = [self._handler]
         root.setLevel(level)
-        for name in _NEVER_BELOW_INFO:
-            logging.getLogger(name).setLevel(max(level, logging.INFO))
+        for name, floor in floors.items():
+            logging.getLogger(name).setLevel(max(level, floor))
         logging.captureWarnings(capture=True)
         sys.excepthook = _uncaught
         threading.excepthook = _uncaught_in_thread

@@ -191,8 +191,6 @@ class Exchange(httputil.HTTPMessageDelegate):
         if answer.status not in (204, 304):
             out["Content-Type"] = answer.content_type
             out["Content-Length"] = str(len(answer.body))
-        if answer.status >= 400:
-            out["Cache-Control"] = "no-store"
         if close or self._api.draining:
             # Tornado closes and says so; it has decided when the headers came in, and not for us.
             self._conn._disconnect_on_finish = True  # type: ignore[attr-defined]  # noqa: SLF001

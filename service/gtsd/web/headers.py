@@ -58,26 +58,30 @@ def client_address(peer: str, forwarded: str | None, trusted: Sequence[Network])
 
     X-Forwarded-For is believed only as far as trusted proxies wrote it: read from the right.
     """
-    address = peer
-    hops = [hop.strip() for hop in forwarded.split(",")] if forwarded else []
-    while hops and _is_trusted(address, trusted):
+    address = _parsed(peer)
+    hops = forwarded.split(",") if forwarded else []
+    while hops and any(address in network for network in trusted):
         try:
-            address = str(ipaddress.ip_address(hops.pop()))
+            address = _parsed(hops.pop().strip())
         except ValueError:
             break
-    return address
+    return str(address)
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in trusted)
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """One spelling for one client: a socket for both families shows IPv4 as ::ffff:192.0.2.1."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    # Made anew because it may have a zone (fe80::1%eth0), which only means something on its host.
+    return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
 
 
 def cors(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
     """Headers for a browser on a listed origin; tokens are sent by hand, so no credentials."""
-    if origin is None or not allowed:
+    if not allowed:
         return {}
-    if origin not in allowed:
+    if origin is None or origin not in allowed:
         return {"Vary": "Origin"}
     return {
         "Access-Control-Allow-Origin": origin,

@@ -42,7 +42,7 @@ class Pipeline:
         self._read(call)
         answer = await call.route.handler(call)
         if policy is Policy.USER:
-            return _personal(call, answer)
+            return _validated(call, answer)
         return answer
 
     async def _identify(self, call: Call) -> Account:
@@ -117,8 +117,7 @@ def _usage_headers(usages: list[Usage]) -> dict[str, str]:
     }
 
 
-def _personal(call: Call, answer: Answer) -> Answer:
-    call.headers["Cache-Control"] = "no-store"
+def _validated(call: Call, answer: Answer) -> Answer:
     if call.route.method != "GET" or answer.status != 200:
         return answer
     tag = headers.etag(answer.body)

@@ -15,7 +15,6 @@ from email.utils import formatdate
 from typing import Any
 
 from tornado import httputil
-from tornado.httpserver import HTTPServer
 
 from gtsd.deps import Deps
 from gtsd.web import headers
@@ -24,6 +23,7 @@ from gtsd.web.call import Request
 from gtsd.web.exchange import Exchange
 from gtsd.web.pipeline import Pipeline
 from gtsd.web.routes import Match, RouteTable
+from gtsd.web.wire import Server
 
 
 class Api(httputil.HTTPServerConnectionDelegate):
@@ -40,7 +40,7 @@ class Api(httputil.HTTPServerConnectionDelegate):
         self._tasks: set[asyncio.Task[None]] = set()
         self._date = (0, "")
         self._security = tuple(headers.SECURITY.items())
-        self._server = HTTPServer(
+        self._server = Server(
             self,
             idle_connection_timeout=settings.keepalive_timeout,
             body_timeout=settings.body_timeout,
@@ -76,11 +76,12 @@ class Api(httputil.HTTPServerConnectionDelegate):
         return Answer(204, b"", out)
 
     def standing_headers(self, origin: str | None) -> Iterator[tuple[str, str]]:
-        """What every answer carries."""
+        """What every answer carries, unless it says otherwise itself."""
         now = int(time.time())
         if now != self._date[0]:
             self._date = (now, formatdate(now, usegmt=True))
         yield "Date", self._date[1]
+        yield "Cache-Control", "no-store"
         yield from self._security
         yield from headers.cors(origin, self.deps.settings.cors_origins).items()
 

@@ -18,9 +18,9 @@ def test_stdlib_logging_arrives_with_its_logger_and_level(capture: Capture) -> N
     captured = capture(LOG_LEVEL="trace")
     levels = {5: 10, 10: 20, 20: 30, 25: 30, 30: 40, 40: 50, 50: 60}
     for level in levels:
-        logging.getLogger("tornado.general").log(level, "value %d", level)
+        logging.getLogger("tornado.application").log(level, "value %d", level)
     assert [(line["level"], line["msg"], line["logger"]) for line in captured.lines()] == [
-        (number, f"value {level}", "tornado.general") for level, number in levels.items()
+        (number, f"value {level}", "tornado.application") for level, number in levels.items()
     ]
 
 
