@@ -61,22 +61,21 @@ class Page:
     """One tab; ``requests`` are the URLs it asked for, ``problems`` what its console says."""
 
     def __init__(self, socket: WebSocketClientConnection) -> None:
-        self._socket = socket
+        self.socket = socket
         self._waiting: list[asyncio.Future[dict[str, Any]]] = []
         self.session: dict[str, str] = {}
         self.requests: list[str] = []
         self.problems: list[str] = []
 
-    async def send(self, method: str, **params: Any) -> dict[str, Any]:
+    async def send(self, method: str, **params: Any) -> Any:
         """One command and its result; raises AssertionError where Chromium refuses it."""
         message = {"id": len(self._waiting), "method": method, "params": params, **self.session}
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        await self._socket.write_message(json.dumps(message))
+        await self.socket.write_message(json.dumps(message))
         answer = await asyncio.wait_for(waiting, 20)
         assert "error" not in answer, (method, answer)
-        result: dict[str, Any] = answer["result"]
-        return result
+        return answer["result"]
 
     async def evaluate(self, expression: str) -> Any:
         """The value of JavaScript in the page, as JSON can say it."""
@@ -94,7 +93,7 @@ class Page:
 
     async def listen(self) -> None:
         """Read until the browser hangs up."""
-        while (text := await self._socket.read_message()) is not None:
+        while (text := await self.socket.read_message()) is not None:
             message = json.loads(text)
             if "id" in message:
                 self._waiting[message["id"]].set_result(message)
@@ -107,17 +106,15 @@ class Page:
 @asynccontextmanager
 async def open_page(endpoint: str) -> AsyncIterator[Page]:
     """A tab in a context of its own, without cookies or cache of another one."""
-    socket = await websocket_connect(endpoint, max_message_size=100 << 20)
-    page = Page(socket)
+    page = Page(await websocket_connect(endpoint, max_message_size=100 << 20))
     listener = asyncio.create_task(page.listen())
     context = await page.send("Target.createBrowserContext")
     target = await page.send("Target.createTarget", url="about:blank", **context)
-    attached = await page.send("Target.attachToTarget", **target, flatten=True)
-    page.session = {"sessionId": attached["sessionId"]}
+    page.session = await page.send("Target.attachToTarget", **target, flatten=True)
     for domain in ("Page", "Runtime", "Log", "Network"):
         await page.send(f"{domain}.enable")
     try:
         yield page
     finally:
-        socket.close()
+        page.socket.close()
         await asyncio.wait_for(listener, 10)
