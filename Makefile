@@ -26,7 +26,7 @@ coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-
 test: $(if $(findstring tests/api,$(TESTS)),browser)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
-	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 $(coverage) $(TESTS)
+	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadgroup $(coverage) $(TESTS)
 
 browser: ## Install Chromium, in which the API page is tested, where it is missing and we are root.
 	@command -v chromium google-chrome >/dev/null || [ "$$(id -u)" -ne 0 ] || { \

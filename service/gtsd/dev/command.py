@@ -30,8 +30,12 @@ from gtsd.telemetry.metrics import Metrics
 
 _DATABASE: Final = "gtsd"
 _S3: Final = ("S3_ENDPOINT", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_BUCKET")
-# Nobody stands in front of a developer's machine who would have to notice a red readiness.
-_DEFAULTS: Final = {"GTSD_DRAIN_DELAY": "0", "GTSD_DRAIN_TIMEOUT": "3"}
+_DEFAULTS: Final = {
+    "APP_VERSION": "development",
+    # Nobody stands in front of a developer's machine who would have to notice a red readiness.
+    "GTSD_DRAIN_DELAY": "0",
+    "GTSD_DRAIN_TIMEOUT": "3",
+}
 
 
 class _Stopped(BaseException):
