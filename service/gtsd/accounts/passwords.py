@@ -10,6 +10,8 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from gtsd.telemetry import tracing
+
 # OWASP's Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane.
 _MEMORY_KIB: Final = 19 * 1024
 _PASSES: Final = 2
@@ -52,4 +54,6 @@ class Argon2Passwords:
             return False
 
     async def _run(self, work: partial[T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # Its time is that of waiting for a thread and of hashing.
+        with tracing.span("passwords"):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)

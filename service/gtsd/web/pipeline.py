@@ -7,6 +7,7 @@ from typing import Final
 from gtsd.deps import Deps
 from gtsd.errors import ApiError, Forbidden, TooManyRequests, Unauthenticated, UnsupportedMediaType
 from gtsd.stores.limits import Limit, Usage, address_subject
+from gtsd.telemetry import tracing
 from gtsd.web import headers
 from gtsd.web.answers import Answer
 from gtsd.web.bodies import decode_body, decode_query
@@ -40,7 +41,8 @@ class Pipeline:
         else:
             await self._limit_address(call)
         self._read(call)
-        answer = await call.route.handler(call)
+        with tracing.span(call.route.use_case):
+            answer = await call.route.handler(call)
         if policy is Policy.USER:
             return _validated(call, answer)
         return answer

@@ -56,6 +56,11 @@ class Route:
     enveloped: bool = True
     media_type: str = "application/json"
 
+    @property
+    def use_case(self) -> str:
+        """Name of the span around the handler, such as ``tasks.give_evidence``."""
+        return f"{self.handler.__module__.split('.')[1]}.{self.handler.__name__}"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

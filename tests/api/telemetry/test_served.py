@@ -51,6 +51,10 @@ async def test_a_served_request_is_one_tree_with_its_queries(
     assert all(span.parent_id in ids for span in tree if span is not request)
     systems = {span.attributes.get("db.system.name") for span in tree if span.kind == "CLIENT"}
     assert systems == {"postgresql", "redis"}
+    (use_case,) = [span for span in tree if span.kind == "INTERNAL"]
+    assert use_case.name == "tasks.today"
+    (query,) = [span for span in tree if span.name == "today"]
+    assert (use_case.parent_id, query.parent_id) == (request.span_id, use_case.span_id)
     # Another request is another trace.
     assert {span.trace_id for span in receiver.spans} > {TRACE}
 
