@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
 from loguru import logger
@@ -40,8 +40,8 @@ _IDLE_S: Final = 6.0
 Ready = Callable[[list[tuple[str, int]]], Awaitable[None]]
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the text says which one and why."""
+class StartError(Exception):
+    """Something that the settings name cannot be used; the text says which one and why."""
 
 
 async def serve(
@@ -63,7 +63,7 @@ async def serve(
                 await _answer_until(stop, make_app(deps), sockets, supervisor, ready)
         logger.info("stopped")
         return 0
-    except ListenError as error:
+    except StartError as error:
         logger.error(str(error))
         return 1
     finally:
@@ -72,16 +72,22 @@ async def serve(
 
 
 async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | None = None) -> Deps:
-    """Open every store; the stack closes them in reverse. No server has to be up yet."""
+    """Open every store; the stack closes them in reverse. No server has to be up yet.
+
+    Raises StartError.
+    """
     clock = clock or Clock()
     metrics = Metrics(settings.app_version, settings.git_sha)
     watch = asyncio.create_task(watch_loop(metrics))
     stack.callback(watch.cancel)
-    postgres = await Postgres.open(settings, metrics)
+    with _naming("DATABASE_URL"):
+        postgres = await Postgres.open(settings, metrics)
     stack.push_async_callback(postgres.close)
-    redis = await Redis.open(settings, metrics)
+    with _naming("REDIS_URL"):
+        redis = await Redis.open(settings, metrics)
     stack.push_async_callback(redis.close)
-    objects = await ObjectStore.open(settings, metrics)
+    with _naming("S3_ENDPOINT"):
+        objects = await ObjectStore.open(settings, metrics)
     stack.push_async_callback(objects.close)
     passwords = Argon2Passwords(settings.password_hash_concurrency)
     stack.callback(passwords.close)
@@ -101,6 +107,15 @@ async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | Non
         mails=NoMails(),
         life=Life(clock.monotonic()),
     )
+
+
+@contextmanager
+def _naming(variable: str) -> Iterator[None]:
+    """Say which setting it was that made a store refuse to be opened."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StartError(f"Cannot use {variable}: {error}.") from error
 
 
 async def _answer_until(
@@ -167,7 +182,7 @@ def _listeners(settings: Settings, supervisor: Supervisor) -> list[socket.socket
         return bind_sockets(settings.port, settings.host, backlog=_BACKLOG)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise ListenError(f"Cannot listen on {where}: {error.strerror}. Set PORT.") from None
+        raise StartError(f"Cannot listen on {where}: {error.strerror}. Set PORT.") from None
 
 
 def _shown(name: str | tuple[str, int]) -> str:

@@ -101,7 +101,7 @@ def test_an_idle_connection_has_time_to_be_closed_by_its_client(url: str) -> Non
         assert exchange(idle, "GET", "/healthz").status == 200
         served.signal()
         served.wait_until(lambda: _is_refused(served))
-        time.sleep(1)
+        time.sleep(0.5)
         assert served.process.poll() is None
         assert exchange(idle, "GET", "/healthz").status == 200
         idle.close()

@@ -49,7 +49,7 @@ def test_a_sigterm_while_starting_ends_the_process_without_a_drain(
     environ = environment(
         shared_database_url,
         REDIS_URL=f"redis://127.0.0.1:{_port(silent)}/0",
-        GTSD_REDIS_TIMEOUT="1",
+        GTSD_REDIS_TIMEOUT="0.5",
         GTSD_DRAIN_DELAY="60",
     )
     with started(environ) as served:
@@ -86,6 +86,18 @@ def test_a_taken_port_is_one_sentence_and_exit_1(
         assert line["msg"] == (
             f"Cannot listen on 127.0.0.1:{port}: Address already in use. Set PORT."
         )
+        assert served.errors == ""
+
+
+def test_a_store_that_cannot_be_opened_is_one_sentence_and_exit_1(
+    shared_database_url: str,
+) -> None:
+    """A file that is named and missing, say; a server that is away is no reason not to start."""
+    redis = "rediss://127.0.0.1:1/0?ssl_ca_certs=/nonexistent"
+    with started(environment(shared_database_url, REDIS_URL=redis)) as served:
+        assert served.ended() == 1
+        (line,) = [line for line in served.lines if line["level"] >= 40]
+        assert line["msg"] == "Cannot use REDIS_URL: [Errno 2] No such file or directory."
         assert served.errors == ""
 
 
