@@ -113,7 +113,9 @@ class EmbeddedPostgres(EmbeddedServer):
             return
         if not self.administer("SELECT 1 FROM pg_roles WHERE rolname = %s", _OWNER):
             password = self.secret("password")
-            self.administer(f"CREATE ROLE {_OWNER} LOGIN CREATEDB PASSWORD %s", password)
+            # Whatever the options say: a crash a moment later must not lose it.
+            sure = "SET synchronous_commit TO on; "
+            self.administer(f"{sure}CREATE ROLE {_OWNER} LOGIN CREATEDB PASSWORD %s", password)
         self._owner_exists = True
 
     def _initialise(self) -> None:

@@ -74,6 +74,15 @@ def test_a_crash_is_seen_and_a_start_mends_it(
         assert server.start().running
 
 
+def test_a_crash_right_after_the_first_start_loses_no_role(server_folder: Path) -> None:
+    """Also where commits are only in memory for a while, as in the servers of the tests."""
+    lazy = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
+    with EmbeddedPostgres(server_folder, options=lazy) as server:
+        server.kill()
+        server.start()
+        psycopg2.connect(server.dsn()).close()
+
+
 @pytest.fixture(params=["postgres_server", "redis_server", "object_store"])
 def server(request: pytest.FixtureRequest) -> EmbeddedServer:
     """Each of those that the tests share."""
