@@ -28,11 +28,13 @@ test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/d
 	@$(environment) test
 	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadgroup $(coverage) $(TESTS)
 
-browser: ## Install Chromium, in which the API page is tested, where it is missing and we are root.
-	@command -v chromium google-chrome >/dev/null || [ "$$(id -u)" -ne 0 ] || { \
-		echo "installing chromium (once)" && apt-get -q update >/dev/null && \
-		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends chromium \
-			>/dev/null; } || echo "Chromium could not be installed; see above what apt-get said."
+browser: ## Install Chromium and curl, which try the API, where they are missing and we are root.
+	@missing=; command -v chromium google-chrome >/dev/null || missing+=" chromium"; \
+	command -v curl >/dev/null || missing+=" curl"; \
+	[ -z "$$missing" ] || [ "$$(id -u)" -ne 0 ] || { \
+		echo "installing$$missing (once)" && apt-get -q update >/dev/null && \
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing \
+			>/dev/null; } || echo "Not installed:$$missing; see above what apt-get said."
 
 lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows.
 	@$(environment) lint

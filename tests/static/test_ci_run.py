@@ -26,7 +26,8 @@ class Machine:
         self._script = folder / "checkout" / ".ci" / "run"
         self._script.parent.mkdir(parents=True)
         shutil.copy(script, self._script)
-        self._program("python3", "exit 0")
+        for name in ("python3", "curl", "google-chrome"):
+            self._program(name, "exit 0")
         self._program("sudo", 'shift\n"$@"')
         self._program(
             "apt-get",
