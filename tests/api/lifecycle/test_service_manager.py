@@ -85,6 +85,7 @@ def test_a_socket_of_the_manager_loses_nobody_while_the_process_is_replaced(
     with ExitStack() as clients:
         statuses = clients.enter_context(_asking(listener))
         with serving(environ, listener=listener) as first:
+            first.wait_until(lambda: len(statuses) > 20)
             first.signal()
             assert first.ended() == 0
         waiting = [_ask(listener) for _ in range(50)]
@@ -94,7 +95,6 @@ def test_a_socket_of_the_manager_loses_nobody_while_the_process_is_replaced(
             ready = second.wait_for_line("ready")
             assert ready["addresses"] == [f"127.0.0.1:{listener.getsockname()[1]}"]
             clients.close()
-    assert len(statuses) > 20
     assert set(statuses) == {200}
 
 
