@@ -142,6 +142,11 @@ async def make_pool(url: str, size: int, connect_within: float) -> Pool:
         "protocol": 2,
         "driver_info": None,
     }
+    try:
+        kind(**options)
+    except TypeError:
+        # redis-py takes any parameter of the URL for one of its own.
+        raise ValueError("a parameter of the URL is not known") from None
     return Pool(lambda: kind(**options), size, trust)
 
 

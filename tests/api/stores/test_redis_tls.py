@@ -103,3 +103,9 @@ async def test_a_missing_certificate_file_stops_the_start(tmp_path: Path) -> Non
     url = f"rediss://localhost:1/0?ssl_ca_certs={tmp_path / 'missing.crt'}"
     with pytest.raises(FileNotFoundError):
         await Redis.open(settings(redis_url=url), Metrics())
+
+
+async def test_a_parameter_that_nobody_knows_stops_the_start() -> None:
+    """Instead of failing the first request with a traceback."""
+    with pytest.raises(ValueError, match="parameter"):
+        await Redis.open(settings(redis_url="redis://localhost:1/0?x=y"), Metrics())
