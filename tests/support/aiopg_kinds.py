@@ -21,6 +21,11 @@ class Kind(Enum):
     SHIPPED = "as shipped"
 
 
+# As shipped, many defects are a wait until then; mended, nothing of the kind is waited for, and a
+# busy machine has its time.
+PATIENCE = {Kind.MENDED: 5.0, Kind.SHIPPED: 1.0}
+
+
 async def connect(kind: Kind, dsn: str, timeout: float = 5.0) -> Any:
     """A connection; both kinds have the methods of aiopg's."""
     if kind is Kind.SHIPPED:
@@ -39,10 +44,10 @@ async def connection(kind: Kind, dsn: str, timeout: float = 5.0) -> AsyncIterato
 
 
 @asynccontextmanager
-async def pool(
-    kind: Kind, dsn: str, maxsize: int, timeout: float = 1.0, minsize: int = 0
-) -> AsyncIterator[Any]:
-    """A pool whose waits end after ``timeout`` seconds; terminated at the end."""
+async def pool(kind: Kind, dsn: str, maxsize: int, minsize: int = 0) -> AsyncIterator[Any]:
+    """A pool whose waits end after its ``PATIENCE``; terminated at the end."""
+
+    timeout = PATIENCE[kind]
 
     async def resolve() -> str:
         return dsn

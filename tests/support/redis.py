@@ -42,6 +42,16 @@ async def opened(
 
 
 @contextlib.contextmanager
+def impatient(store: Redis, seconds: float) -> Iterator[None]:
+    """A shorter timeout for as long as the server is silent; elsewhere a busy machine needs it."""
+    usual, store._timeout = store._timeout, seconds
+    try:
+        yield
+    finally:
+        store._timeout = usual
+
+
+@contextlib.contextmanager
 def own_redis(**options: str) -> Iterator[EmbeddedRedis]:
     """A server that a test may kill and spoil. It keeps nothing, unless it is told to SAVE."""
     folder = Path(tempfile.mkdtemp(prefix="gtsd-redis-"))

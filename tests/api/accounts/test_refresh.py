@@ -11,6 +11,11 @@ from gtsd.clock import FixedClock
 from tests.api.conftest import Running
 from tests.support.client import Client, Response
 
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
 
 async def _refresh(client: Client, token: str) -> Response:
     return await client.post("/auth/refresh", {"refreshToken": token})
@@ -44,7 +49,9 @@ async def test_of_parallel_uses_exactly_one_wins(service: Running, ada: Client) 
         # Nobody gets on before all have begun.
         cursor.execute(f"SELECT FROM refresh_tokens WHERE user_id = {ada.user['id']} FOR UPDATE")
     uses = [asyncio.create_task(_refresh(service.client, ada.refresh_token)) for _ in range(5)]
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(_sql, service, _WAITING) != [(len(uses),)]:
+            await asyncio.sleep(0.01)
     held.rollback()
     held.close()
     answers = await asyncio.gather(*uses)

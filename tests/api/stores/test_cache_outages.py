@@ -12,7 +12,7 @@ from gtsd.dev.redis import EmbeddedRedis
 from gtsd.stores.cache import Cache
 from gtsd.stores.redis import Redis
 from gtsd.telemetry.metrics import Metrics
-from tests.support.redis import administrator, opened, own_redis, until
+from tests.support.redis import administrator, impatient, opened, own_redis, until
 from tests.support.relay import Relay
 
 ME = 17
@@ -108,14 +108,15 @@ async def test_a_server_that_was_restarted_while_it_was_silent_is_not_believed(
     """Nobody saw the restart: the connections had been given up before."""
     async with (
         Relay(own_server.port) as relay,
-        opened(relay.instead_of(own_server.url), redis_timeout=0.2) as redis,
+        opened(relay.instead_of(own_server.url)) as redis,
     ):
         cache = Cache(redis, Metrics())
         await put(cache, b"old")
         save(own_server)
         await cache.forget(ME)
         relay.silent = True
-        assert await found(cache) is None
+        with impatient(redis, 0.2):
+            assert await found(cache) is None
         assert not redis.available
         await asyncio.to_thread(own_server.kill)
         await asyncio.to_thread(own_server.start)
@@ -131,13 +132,14 @@ async def test_a_write_during_an_outage_is_made_up_for_before_the_cache_is_used_
     async with Relay(own_server.port) as relay, process(own_server.url) as (_, other):
         way = relay.instead_of(own_server.url)
         metrics = Metrics()
-        async with opened(way, metrics, redis_timeout=0.2) as redis:
+        async with opened(way, metrics) as redis:
             cache = Cache(redis, metrics)
             await cache.read(ME, [])
             await put(cache, b"old")
             assert await found(other) == b"old"
             relay.silent = True
-            await cache.forget(ME)
+            with impatient(redis, 0.2):
+                await cache.forget(ME)
             assert not redis.available
             assert await cache.fetch(ME, "today", new) == b"new"
             # Nothing was stored, and the old entry is still there for who can reach it.
@@ -145,7 +147,7 @@ async def test_a_write_during_an_outage_is_made_up_for_before_the_cache_is_used_
             relay.silent = False
             # The return alone does it; nobody has to use the cache of this process.
             await until(lambda: redis.available)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 while await found(other) is not None:
                     await asyncio.sleep(0.01)
             assert await found(cache) is None

@@ -15,7 +15,14 @@ from gtsd.dev.redis import EmbeddedRedis
 from gtsd.stores.limits import Limit, Limits
 from gtsd.stores.redis_pool import Command
 from gtsd.telemetry.metrics import Metrics
-from tests.support.redis import administrator, opened, own_redis, restricted, until
+from tests.support.redis import (
+    administrator,
+    impatient,
+    opened,
+    own_redis,
+    restricted,
+    until,
+)
 from tests.support.relay import Relay
 
 ADDRESS = Limit("address", 20, 60)
@@ -146,7 +153,7 @@ async def test_a_refusal_whose_count_cannot_be_taken_back_is_still_a_refusal() -
     with own_redis() as server:
         async with (
             Relay(server.port) as relay,
-            opened(relay.instead_of(server.url), redis_timeout=0.2) as redis,
+            opened(relay.instead_of(server.url)) as redis,
         ):
             limits = Limits(redis, Metrics(), FixedClock(START), b"pepper")
             await limits.add(ADDRESS, "x", cost=20)
@@ -156,7 +163,8 @@ async def test_a_refusal_whose_count_cannot_be_taken_back_is_still_a_refusal() -
                 nonlocal calls
                 calls += 1
                 relay.silent = calls > 1
-                return await run(*commands)
+                with impatient(redis, 0.2 if relay.silent else 2.0):
+                    return await run(*commands)
 
             redis.run = once  # type: ignore[method-assign,assignment]  # to count the calls
             assert not (await limits.hit(ADDRESS, "x")).allowed

@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from gtsd.dev.postgres import EmbeddedPostgres
-from tests.support.aiopg_kinds import Kind, at_port, eventually, pool, value
+from tests.support.aiopg_kinds import PATIENCE, Kind, at_port, eventually, pool, value
 from tests.support.proxy import proxy_to
 
 # aiopg as shipped leaves connections behind when it fails, and says so.
@@ -54,8 +54,7 @@ async def test_a_waiter_is_woken_when_a_connection_comes_back_unusable(
     spoil: Any, store_url: str
 ) -> None:
     """The place is free, so another connection is opened for who waits."""
-    async with asyncio.timeout(0.8):
-        assert await _wait_for_a_spoilt_connection(Kind.MENDED, store_url, spoil) == 1
+    assert await _wait_for_a_spoilt_connection(Kind.MENDED, store_url, spoil) == 1
 
 
 @_spoilt
@@ -77,7 +76,7 @@ async def test_a_connection_inside_a_transaction_is_not_handed_on(store_url: str
 
 
 async def _lose_an_idle_one_while_connecting(kind: Kind, dsn: str, target: int) -> int:
-    async with proxy_to(target) as proxy, pool(kind, at_port(dsn, proxy.port), 2, 2.0, 2) as conns:
+    async with proxy_to(target) as proxy, pool(kind, at_port(dsn, proxy.port), 2, 2) as conns:
         first, second = await conns.acquire(), await conns.acquire()
         conns.release(first)
         conns.release(second)
@@ -123,7 +122,7 @@ async def _ask_beside_a_slow_connect(kind: Kind, dsn: str, target: int) -> int:
         await asyncio.sleep(0.02)
         conns.release(first)
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(PATIENCE[kind] / 2):
                 return await _use(conns)
         finally:
             slow.cancel()
@@ -193,7 +192,7 @@ async def test_the_first_statement_as_shipped_is_lost_after_the_end_of_its_conne
 async def _ask_after_the_good_bye(kind: Kind, server: EmbeddedPostgres) -> int:
     async with (
         proxy_to(server.port) as proxy,
-        pool(kind, at_port(server.dsn(), proxy.port), 1, timeout=0.5) as conns,
+        pool(kind, at_port(server.dsn(), proxy.port), 1) as conns,
     ):
         assert await _use(conns) == 1
         proxy.keep_open = True
