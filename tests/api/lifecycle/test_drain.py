@@ -81,8 +81,9 @@ def test_the_drain_goes_from_red_readiness_to_a_closed_listener(url: str) -> Non
         assert working.result().headers["connection"] == "close"
         released = time.monotonic()
         assert served.ended() == 0
-        # Every client was told, and every connection closed: there is nothing left to wait for.
-        assert time.monotonic() - released < 3
+        # Every client was told, and every connection closed: there is nothing left to wait for,
+        # which would take the 30 s of the drain.
+        assert time.monotonic() - released < 10
         assert served.errors == ""
 
 
@@ -105,7 +106,7 @@ def test_an_idle_connection_has_time_to_be_closed_by_its_client(url: str) -> Non
         assert served.process.poll() is None
         assert exchange(idle, "GET", "/healthz").status == 200
         idle.close()
-        assert served.ended(3) == 0
+        assert served.ended(10) == 0
 
 
 def test_the_deadline_of_the_drain_ends_a_stuck_request_with_an_answer(url: str) -> None:

@@ -38,7 +38,7 @@ def test_a_second_signal_ends_the_process_at_once(
         served.signal(number)
         served.wait_for_line("draining")
         served.signal(number)
-        assert served.ended(3) == -number
+        assert served.ended() == -number
         assert served.errors == ""
 
 
@@ -71,7 +71,8 @@ def test_a_silent_collector_delays_the_stop_by_two_seconds_at_most(
         served.wait_for_line("stopped")
         began = time.monotonic()
         assert served.ended(10) == 0
-        assert time.monotonic() - began < tracing.STOP_BOUND_S + 1
+        # A busy machine has three seconds for the end itself; the exporter alone would take ten.
+        assert time.monotonic() - began < tracing.STOP_BOUND_S + 3
         assert served.errors == ""
 
 

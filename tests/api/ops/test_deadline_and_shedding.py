@@ -43,7 +43,7 @@ async def test_a_request_over_its_deadline_is_answered_and_stopped_on_the_server
     posted = asyncio.create_task(ada.post("/v1/tasks", TASK))
     await asyncio.to_thread(lock.wait_for, 1)
     answer = await posted
-    assert 0.4 < time.monotonic() - began < 2
+    assert 0.4 < time.monotonic() - began < 5
     assert (answer.status, answer.error["code"]) == (503, "deadline_exceeded")
     assert answer.headers["Retry-After"] == "1"
     await asyncio.to_thread(lock.wait_for_silence, 2)

@@ -45,7 +45,8 @@ def test_an_unreachable_collector_delays_a_stop_by_its_bound_at_most(
         _make_spans(10)
         began = time.monotonic()
         assert not running.shutdown(0.5)
-        assert time.monotonic() - began < 1.5
+        # The control below is still waiting then.
+        assert time.monotonic() - began < tracing.STOP_BOUND_S
 
 
 def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]) -> None:
@@ -96,7 +97,8 @@ def test_a_process_ends_in_time_without_its_collector(unreachable: tuple[str, st
     for process in running:
         _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (0, b"")
-    assert time.monotonic() - began < tracing.STOP_BOUND_S + 1.0
+    # A busy machine has three seconds for the end itself; the exporter alone would take ten.
+    assert time.monotonic() - began < tracing.STOP_BOUND_S + 3
 
 
 def test_an_unreachable_collector_costs_no_request(
@@ -106,10 +108,11 @@ def test_an_unreachable_collector_costs_no_request(
     caplog.set_level(logging.CRITICAL, "opentelemetry")
     for endpoint in unreachable:
         running = trace_to(endpoint)
-        slowest = 0.0
+        slow = 0
         for _ in range(3_000):
             began = time.perf_counter()
             _make_spans(1)
-            slowest = max(slowest, time.perf_counter() - began)
-        assert slowest < 0.5
+            slow += time.perf_counter() - began > 0.1
+        # A busy machine interrupts a few of them; a full queue would hold up nine hundred.
+        assert slow < 50
         assert not running.shutdown(0.05)

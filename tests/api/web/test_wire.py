@@ -140,7 +140,7 @@ async def test_clients_that_send_too_slowly_are_cut_off(start: Start, dial: Dial
     await refused.send(_post(b"Content-Length: %d" % (LIMIT + 1)))
     assert (await refused.answer()).status == 413
     waits = await asyncio.gather(*map(_closes_after, (unfinished, bodiless, idle, refused)))
-    assert all(0.2 < wait < 2 for wait in waits), waits
+    assert all(0.2 < wait < 10 for wait in waits), waits
     # The control: with a slow answer instead of a slow client nothing is cut off.
     assert service.deps.life.in_flight == 0
 
@@ -151,10 +151,10 @@ async def test_a_client_that_keeps_dripping_is_cut_off_as_well(start: Start, dia
     wire = await dial(service)
     began = time.monotonic()
     with pytest.raises(ConnectionError):
-        while time.monotonic() - began < 3:
+        while time.monotonic() - began < 20:
             await wire.send(b"X")
             await asyncio.sleep(0.05)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 async def test_head_is_answered_like_get_without_the_body(service: Running, dial: Dial) -> None:

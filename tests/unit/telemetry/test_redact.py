@@ -201,9 +201,10 @@ def test_no_text_of_a_client_takes_long(piece: str) -> None:
     """Sixteen thousand characters chosen to be hard, each rule nearly matching everywhere."""
     for last in ("", "@", "'"):
         text = (piece * 16_384)[:16_000] + last
-        began = time.perf_counter()
+        # Of this thread's own work, whatever else the machine has to do.
+        began = time.thread_time()
         mask(text)
-        assert time.perf_counter() - began < 0.5
+        assert time.thread_time() - began < 0.5
 
 
 def test_a_text_is_cut_before_it_is_searched() -> None:

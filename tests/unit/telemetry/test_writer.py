@@ -141,7 +141,7 @@ def test_a_reader_that_stands_still_costs_nobody_time(make_settings: MakeSetting
     began = time.monotonic()
     for number in range(total):
         logger.info(number)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert running.lost > 0
     # The control: a plain write to this descriptor never comes back.
     stuck = threading.Thread(target=_write_plainly, args=(writing,), daemon=True)
@@ -175,7 +175,7 @@ def test_a_stop_does_not_wait_for_a_reader_that_stands_still(make_settings: Make
         logger.error(number)
     began = time.monotonic()
     assert not running.close(0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     os.close(reading)  # lets the thread end with EPIPE
     assert running.close(BOUND_S)
     os.close(writing)
