@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from importlib.resources import files
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from gtsd.web.fields import Id, Input, Output, Timestamp
+from gtsd.web.fields import END, Id, Input, Output, Timestamp
 
+# Blanks, control characters, and what would make two addresses or a name of one in a mail's header.
+_NEVER: Final = r"\s\ufeff\x00-\x1f\x7f-\x9f\"(),:;<>\[\]\\"
 Email = Annotated[
     str,
     Meta(
-        pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$",
+        pattern=rf"^[^@{_NEVER}]{{1,64}}@[^@.{_NEVER}]+(\.[^@.{_NEVER}]+)+" + END,
         max_length=254,
         description="an email address",
         examples=["ada@example.com"],
@@ -24,7 +26,8 @@ Email = Annotated[
 Password = Annotated[
     str,
     Meta(
-        pattern=r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*\d)(?=[\s\S]*[^A-Za-z0-9])[\s\S]{8,128}$",
+        pattern=r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])(?=[\s\S]*[^A-Za-z0-9])"
+        r"[\s\S]{8,128}" + END,
         description="8 to 128 characters with upper and lower case, a digit and a symbol",
         examples=["Correct-horse-7"],
     ),
@@ -34,7 +37,7 @@ GivenPassword = Annotated[str, Meta(min_length=1, max_length=128)]
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\ufeff\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*" + END,
         min_length=1,
         max_length=255,
         description="a name of 1 to 255 characters, not only blanks",
@@ -44,7 +47,7 @@ Name = Annotated[
 Phone = Annotated[
     str,
     Meta(
-        pattern=r"^\+[1-9][0-9]{6,14}$",
+        pattern=r"^\+[1-9][0-9]{6,14}" + END,
         description="a phone number in E.164 form",
         examples=["+4930123456"],
     ),
@@ -58,7 +61,12 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=256)]
 
 @cache
 def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """The same on every host, whatever its own list says.
+
+    That list may have `localtime` as well, which is the server's zone and no person's.
+    """
+    names = (files("tzdata") / "zones").read_text().split()
+    return frozenset(names) - {"Factory"}
 
 
 def timezone_problems(timezone: str | UnsetType | None) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from gtsd.streaks.types import Streak
 from gtsd.web.fields import (
+    END,
     Day,
     DayRange,
     Id,
@@ -50,7 +51,7 @@ Text = Annotated[str, Meta(max_length=2000)]
 TimeOfDay = Annotated[
     str,
     Meta(
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]" + END,
         description="a time of day, HH:MM",
         examples=["06:15"],
     ),
