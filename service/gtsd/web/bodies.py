@@ -45,8 +45,8 @@ def decode_body(raw: bytes, shape: type[T], depth: int) -> T:
         raise BadRequest("The text holds a NUL character.", code="invalid_json")
     try:
         value = msgspec.json.decode(raw, type=shape)
-    except msgspec.ValidationError:
-        raise _invalid(_collect(_parse(raw), shape, strict=True)) from None
+    except msgspec.ValidationError as error:
+        raise _invalid(_problems(raw, shape, error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from None
     return _checked(value)
@@ -114,6 +114,19 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, list) and any(_has_nul(item) for item in value)
 
 
+def _problems(raw: bytes, shape: Any, first: msgspec.ValidationError) -> Mapping[str, str]:
+    """Every problem of a body; ``first`` is the one that msgspec stopped at."""
+    try:
+        value = msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        # A number that is too large for every type.
+        return _named(first, "", shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+    # Nothing is left where a name is given twice and only the first value is wrong.
+    return _collect(value, shape, strict=True) or _named(first, "", shape)
+
+
 def _collect(raw: Any, shape: Any, *, strict: bool, at: str = "") -> dict[str, str]:
     """Every problem of a value that does not fit: msgspec itself stops at the first one."""
     struct = _struct_of(shape)
@@ -136,11 +149,15 @@ def _one(raw: Any, shape: Any, strict: bool, at: str, hint: Any) -> dict[str, st
     try:
         msgspec.convert(raw, shape, strict=strict)
     except msgspec.ValidationError as error:
-        found = _PATH.match(str(error))
-        inner = found["path"] if found and found["path"] else ""
-        what = found["what"] if found else str(error)
-        return {(at + inner).lstrip(".") or "body": _sentence(what, hint)}
+        return _named(error, at, hint)
     return {}
+
+
+def _named(error: msgspec.ValidationError, at: str, hint: Any) -> dict[str, str]:
+    found = _PATH.match(str(error))
+    inner = found["path"] if found and found["path"] else ""
+    what = found["what"] if found else str(error)
+    return {(at + inner).lstrip(".") or "body": _sentence(what, hint)}
 
 
 def _struct_of(shape: Any) -> type[msgspec.Struct] | None:
