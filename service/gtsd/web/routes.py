@@ -136,6 +136,8 @@ class RouteTable:
 
     def _walk(self, path: str) -> tuple[_Node, dict[str, int]]:
         node, params = self._root, {}
+        if not path.startswith("/"):
+            raise NotFound
         for segment in path[1:].split("/"):
             child = node.literal.get(segment)
             if child is None and node.param is not None:
