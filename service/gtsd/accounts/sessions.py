@@ -109,7 +109,7 @@ async def _repeat(deps: Deps, tx: Transaction, token: RefreshToken, salt: bytes)
 
 async def arrive(deps: Deps, tx: Transaction, user_id: int, timezone: str) -> None:
     """What is due whenever somebody comes: the next weeks of the repeated tasks."""
-    if await series.extend(tx, user_id, deps.clock.today(timezone), deps.clock.now()):
+    if await series.catch_up(tx, user_id, deps.clock.today(timezone), deps.clock.now()):
         tx.after_commit(lambda: deps.cache.forget(user_id))
 
 

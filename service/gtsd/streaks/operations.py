@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from gtsd.errors import Unauthenticated
 from gtsd.streaks import queries as q
 from gtsd.web.fields import DayRange
 
@@ -25,9 +26,11 @@ async def lock(tx: Transaction, user_id: int, today: date) -> int:
     """Put a person's changes of days in order until the commit; gives the current streak.
 
     To be called before the tasks are changed: of parallel changes the second one then counts what
-    the first one did.
+    the first one did. Raises Unauthenticated where the account was deleted meanwhile.
     """
-    current: int = await tx.value(q.LOCK, user_id=user_id, today=today)
+    current: int | None = await tx.value(q.LOCK, user_id=user_id, today=today)
+    if current is None:
+        raise Unauthenticated
     return current
 
 
@@ -38,9 +41,16 @@ async def count_day(tx: Transaction, user_id: int, day: date, today: date) -> Co
     return Counted(*row)
 
 
+async def count_from(tx: Transaction, user_id: int, day: date, today: date) -> None:
+    """Count again what was counted of a day and all later ones; the lock must be held."""
+    await tx.execute(q.COUNT_FROM, user_id=user_id, day=day, today=today)
+
+
 async def mine(session: Session, user_id: int, today: date) -> bytes:
-    """The streak and how today goes."""
-    text: str = await session.value(q.MINE, user_id=user_id, day=today, today=today)
+    """The streak and how today goes; raises Unauthenticated for an account that has gone."""
+    text: str | None = await session.value(q.MINE, user_id=user_id, day=today, today=today)
+    if text is None:
+        raise Unauthenticated
     return text.encode()
 
 

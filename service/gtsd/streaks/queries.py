@@ -23,7 +23,7 @@ CURRENT: Final = """
 
 STREAK: Final = f"""
     SELECT json_build_object('current', now_.current,
-        'longest', greatest(s.longest, now_.current), 'totalDays', s.total_days)
+        'longest', greatest(s.longest, now_.current), 'totalDays', coalesce(s.total_days, 0))
     FROM (SELECT {CURRENT} AS current) now_
     LEFT JOIN streaks s ON s.user_id = %(user_id)s
 """
@@ -35,41 +35,35 @@ _DAY: Final = f"""
         'skipped', skipped, 'compliance', {_COMPLIANCE}, 'compliant', compliant)
 """
 
-_COUNTED: Final = """
-    counted AS (
-        SELECT count(*)::int AS due,
-            count(*) FILTER (WHERE status = 'completed')::int AS completed,
-            count(*) FILTER (WHERE status = 'skipped')::int AS skipped
-        FROM tasks WHERE user_id = %(user_id)s AND due_date = %(day)s::date
-    ), judged AS (
+_JUDGED: Final = """
+    judged AS (
         SELECT c.*, u.compliance_threshold AS threshold,
             due > skipped AND completed >= u.compliance_threshold * (due - skipped) AS compliant
         FROM counted c, users u WHERE u.id = %(user_id)s
     )
 """
 
-# Two statements: the second one sees what others have committed while the first one waited.
+_COUNTED: Final = f"""
+    counted AS (
+        SELECT count(*)::int AS due,
+            count(*) FILTER (WHERE status = 'completed')::int AS completed,
+            count(*) FILTER (WHERE status = 'skipped')::int AS skipped
+        FROM tasks WHERE user_id = %(user_id)s AND due_date = %(day)s::date
+    ), {_JUDGED}
+"""
+
+# Two statements: the second one sees what others have committed while the first one waited. No row
+# means that the account has gone.
 LOCK: Final = Query(
     "streak_lock",
     f"""
     SELECT 1 FROM streaks WHERE user_id = %(user_id)s FOR UPDATE;
-    SELECT {CURRENT}
+    SELECT {CURRENT} FROM streaks WHERE user_id = %(user_id)s
     """,
 )
 
-# Counts a day again, then the runs from all compliant days, then the totals up to today.
-# The caller holds the lock. Answers with the streak after it.
-COUNT_DAY: Final = Query(
-    "streak_count_day",
-    f"""
-    WITH {_COUNTED}
-    INSERT INTO streak_days (user_id, day, due, completed, skipped, compliant)
-    SELECT %(user_id)s, %(day)s::date, due, completed, skipped, compliant FROM judged
-    ON CONFLICT (user_id, day) DO UPDATE
-    SET due = EXCLUDED.due, completed = EXCLUDED.completed, skipped = EXCLUDED.skipped,
-        compliant = EXCLUDED.compliant, updated_at = now(),
-        run = CASE WHEN EXCLUDED.compliant THEN streak_days.run ELSE 0 END;
-
+# From all compliant days the runs, then the totals up to today. Answers with the streak after it.
+_COUNT_RUNS: Final = f"""
     WITH islands AS (
         SELECT day, day - (row_number() OVER (ORDER BY day))::int AS island
         FROM streak_days WHERE user_id = %(user_id)s AND compliant
@@ -87,6 +81,43 @@ COUNT_DAY: Final = Query(
     WHERE user_id = %(user_id)s;
 
     SELECT (SELECT {CURRENT}), ({STREAK})::text
+"""
+
+# Counts a day again. The caller holds the lock.
+COUNT_DAY: Final = Query(
+    "streak_count_day",
+    f"""
+    WITH {_COUNTED}
+    INSERT INTO streak_days (user_id, day, due, completed, skipped, compliant)
+    SELECT %(user_id)s, %(day)s::date, due, completed, skipped, compliant FROM judged
+    ON CONFLICT (user_id, day) DO UPDATE
+    SET due = EXCLUDED.due, completed = EXCLUDED.completed, skipped = EXCLUDED.skipped,
+        compliant = EXCLUDED.compliant, updated_at = now(),
+        run = CASE WHEN EXCLUDED.compliant THEN streak_days.run ELSE 0 END;
+    {_COUNT_RUNS}
+    """,
+)
+
+# Counts the day and all later ones again that were counted before: a series that begins or ends
+# changes many days at once.
+COUNT_FROM: Final = Query(
+    "streak_count_from",
+    f"""
+    WITH counted AS (
+        SELECT d.day, count(t.id)::int AS due,
+            (count(*) FILTER (WHERE t.status = 'completed'))::int AS completed,
+            (count(*) FILTER (WHERE t.status = 'skipped'))::int AS skipped
+        FROM streak_days d
+        LEFT JOIN tasks t ON t.user_id = %(user_id)s AND t.due_date = d.day
+        WHERE d.user_id = %(user_id)s AND d.day >= %(day)s::date
+        GROUP BY d.day
+    ), {_JUDGED}
+    UPDATE streak_days d
+    SET due = j.due, completed = j.completed, skipped = j.skipped, compliant = j.compliant,
+        updated_at = now(), run = CASE WHEN j.compliant THEN d.run ELSE 0 END
+    FROM judged j WHERE d.user_id = %(user_id)s AND d.day = j.day
+        AND (d.due, d.completed, d.skipped) IS DISTINCT FROM (j.due, j.completed, j.skipped);
+    {_COUNT_RUNS}
     """,
 )
 

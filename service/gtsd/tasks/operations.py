@@ -113,7 +113,7 @@ async def add_id(tx: Transaction, person: Person, new: NewTask) -> int:
     )
     if new.repeat is not None:
         await series.start(tx, person.id, task_id, new.repeat, person.today, person.now)
-    await _recount(tx, person, {day})
+    await _recount(tx, person, {day}, and_later=new.repeat is not None)
     return task_id
 
 
@@ -145,17 +145,19 @@ async def change(tx: Transaction, person: Person, task_id: int, given: TaskChang
             await series.end(tx, person.id, series_id, day)
         if given.repeat is not None:
             await series.start(tx, person.id, task_id, given.repeat, person.today, person.now)
-    await _recount(tx, person, {day, values["due_date"] or day})
+    days = {day, values["due_date"] or day}
+    await _recount(tx, person, days, and_later=given.repeat is not msgspec.UNSET)
     return await show(tx, person.id, task_id)
 
 
 async def delete(tx: Transaction, person: Person, task_id: int, how: Deletion) -> None:
     """Delete a task and its evidence, and with ``following`` end its series before it."""
     day, _, series_id = await _state(tx, person, task_id)
-    if series_id is not None and how.scope == "following":
+    following = how.scope == "following"
+    if series_id is not None and following:
         await series.end(tx, person.id, series_id, day)
     await tx.execute(q.DELETE, user_id=person.id, id=task_id)
-    await _recount(tx, person, {day})
+    await _recount(tx, person, {day}, and_later=following)
 
 
 async def complete(tx: Transaction, person: Person, task_id: int) -> bytes:
@@ -249,7 +251,12 @@ async def _set_status(
     )
 
 
-async def _recount(tx: Transaction, person: Person, days: set[date]) -> None:
+async def _recount(
+    tx: Transaction, person: Person, days: set[date], *, and_later: bool = False
+) -> None:
+    """Count days again; ``and_later`` where tasks of a series came or went after them."""
+    if and_later:
+        await streaks.count_from(tx, person.id, min(days | {person.today}), person.today)
     for day in sorted(days):
         await streaks.count_day(tx, person.id, day, person.today)
 

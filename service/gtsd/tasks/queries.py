@@ -147,6 +147,14 @@ ADD_SERIES: Final = Query(
     """,
 )
 
+LACKING_SERIES: Final = Query(
+    "series_lacking",
+    """
+    SELECT EXISTS (SELECT FROM task_series
+        WHERE user_id = %(user_id)s AND ends_on IS NULL AND made_until < %(enough)s::date)
+    """,
+)
+
 # Makes the tasks of all open series up to a day; days that have theirs already are passed over.
 # Days before today are not made up for: nobody was asked to do anything on them.
 EXTEND_SERIES: Final = Query(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from gtsd.streaks import operations as streaks
 from gtsd.tasks import queries as q
 
 if TYPE_CHECKING:
@@ -25,16 +26,30 @@ async def start(
     await extend(tx, user_id, today, now)
 
 
-async def extend(session: Session, user_id: int, today: date, now: datetime) -> int:
-    """Make the tasks of the next weeks; gives the number of series that lacked some."""
-    return await session.execute(
+async def extend(session: Session, user_id: int, today: date, now: datetime) -> None:
+    """Make the tasks of the next weeks. The caller counts days that were counted before again."""
+    await session.execute(
         q.EXTEND_SERIES,
         user_id=user_id,
         today=today,
-        enough=today + timedelta(days=_ENOUGH_DAYS),
+        enough=_enough(today),
         until=today + timedelta(days=_AHEAD_DAYS),
         now=now,
     )
+
+
+async def catch_up(tx: Transaction, user_id: int, today: date, now: datetime) -> bool:
+    """As ``extend``, for whoever has just come; gives whether any task was missing."""
+    if not await tx.value(q.LACKING_SERIES, user_id=user_id, enough=_enough(today)):
+        return False
+    await streaks.lock(tx, user_id, today)
+    await extend(tx, user_id, today, now)
+    await streaks.count_from(tx, user_id, today, today)
+    return True
+
+
+def _enough(today: date) -> date:
+    return today + timedelta(days=_ENOUGH_DAYS)
 
 
 async def end(tx: Transaction, user_id: int, series_id: int, day: date) -> None:
