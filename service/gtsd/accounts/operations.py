@@ -20,7 +20,7 @@ from gtsd.accounts.types import (
     SignUp,
     Tokens,
 )
-from gtsd.errors import BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, Unauthenticated
+from gtsd.errors import BadRequest, Conflict, Forbidden, TooManyRequests, Unauthenticated
 from gtsd.stores.limits import Limit, address_subject
 from gtsd.stores.postgres import ConstraintViolated
 from gtsd.web.answers import encode
@@ -73,10 +73,12 @@ async def log_in(deps: Deps, given: LogIn, place: Place) -> bytes:
     outdated = deps.passwords.is_outdated(hashed)
     rehashed = await deps.passwords.hash(given.password) if outdated else None
     async with deps.postgres.transaction() as tx:
+        # First, as everywhere: it may lock the streak, and the deletion of an account locks that
+        # before the account.
+        await sessions.arrive(deps, tx, user_id, timezone)
         user = await tx.value(q.NOTE_LOGIN, user_id=user_id, password_hash=rehashed)
         if user is None:
             raise refusal
-        await sessions.arrive(deps, tx, user_id, timezone)
         return _signed_in(user, await sessions.start(deps, tx, user_id, place))
 
 
@@ -213,8 +215,9 @@ def _signed_in(user: str, tokens: Tokens) -> bytes:
 
 
 def _found(user: str | None) -> bytes:
+    """Nothing is found of an account that was deleted after its token had been checked."""
     if user is None:
-        raise NotFound
+        raise Unauthenticated
     return user.encode()
 
 

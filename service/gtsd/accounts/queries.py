@@ -93,10 +93,12 @@ SET_PASSWORD: Final = Query(
     """,
 )
 
-# Rows of the user's own tables go by ON DELETE CASCADE.
+# Rows of the user's own tables go by ON DELETE CASCADE. Writes of tasks lock the streak first and
+# then rows that refer to the account: in any other order the two would lock each other out.
 DELETE_USER: Final = Query(
     "user_delete",
     """
+    SELECT 1 FROM streaks WHERE user_id = %(user_id)s FOR UPDATE;
     WITH keys AS (DELETE FROM idempotency_keys WHERE user_id = %(user_id)s)
     DELETE FROM users WHERE id = %(user_id)s
     """,
@@ -217,6 +219,7 @@ ADD_ACCOUNT_TOKEN: Final = Query(
     SELECT id, sha256(%(secret)s), %(purpose)s, email,
         now() + make_interval(hours => %(hours)s)
     FROM users WHERE lower(email) = lower(%(email)s) AND is_active
+    FOR KEY SHARE
     RETURNING user_id, email
     """,
 )
