@@ -170,7 +170,9 @@ def _struct_of(shape: Any) -> type[msgspec.Struct] | None:
 
 
 def _join(at: str, name: str) -> str:
-    return f"{at}.{name[:64]}" if at else name[:64]
+    # An empty name is shown as what it is, for else there would be nothing to be read.
+    shown = name[:64] or '""'
+    return f"{at}.{shown}" if at else shown
 
 
 def _metas(hint: Any) -> list[msgspec.Meta]:

@@ -136,6 +136,7 @@ def test_nesting_is_counted_exactly(depth: int, brackets: tuple[str, str]) -> No
         (b'{"title": "x", "metadata": []}', "metadata", "must be object, got array"),
         (b'["x"]', "body", "must be object, got array"),
         (b'{"titel": "x"}', "titel", "is not known here"),
+        (b'{"title": "x", "": 1}', '""', "is not known here"),
         (b"{}", "title", 'is required, for example "Read ten pages"'),
         (b'{"title": "x", "dueDate": "1999-12-31"}', "dueDate", "must be from 2000-01-01 to"),
     ],
