@@ -77,10 +77,11 @@ async def test_a_phone_number_with_a_newline_is_a_bad_request(service: Running) 
     assert (answer.status, set(answer.error["fields"])) == (400, {"phone"})
 
 
-async def test_a_target_without_a_slash_is_not_found(service: Running) -> None:
-    """Its first character was skipped, whatever it was."""
+async def test_a_target_is_a_path_after_a_slash_or_after_our_address(service: Running) -> None:
+    """The first character was skipped, whatever it was."""
     wire = await connected(service)
-    for target, status in ((b"xhealthz", 404), (b"*", 404), (b"/healthz", 200)):
+    targets = {b"xhealthz": 404, b"*": 404, b"/healthz": 200, b"http://gtsd/healthz?x": 200}
+    for target, status in targets.items():
         await wire.send(b"GET " + target + b" HTTP/1.1\r\nHost: gtsd\r\n\r\n")
         assert (await wire.answer()).status == status
     await wire.close()

@@ -22,7 +22,7 @@ from gtsd.telemetry.metrics import UNMATCHED
 from gtsd.web import headers
 from gtsd.web.answers import Answer, refusal
 from gtsd.web.call import Call, Request
-from gtsd.web.routes import Match, Policy
+from gtsd.web.routes import Match, Policy, origin_form
 
 if TYPE_CHECKING:
     from gtsd.web.server import Api
@@ -63,7 +63,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         """Find the route, and refuse what will be too large before any of it is read."""
         assert isinstance(start_line, httputil.RequestStartLine)
         self._started = time.perf_counter()
-        path, _, query = start_line.path.partition("?")
+        path, _, query = origin_form(start_line.path).partition("?")
         self.request = Request(
             id=headers.request_id(headers_.get("X-Request-ID")),
             method=start_line.method,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gtsd.web.call import Call
 
 MAX_ID: Final = 2**63 - 1
+_ADDRESS: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 Handler = Callable[["Call"], Awaitable["Answer"]]
 
@@ -157,6 +159,18 @@ def _id(segment: str) -> int:
         if number <= MAX_ID:
             return number
     raise NotFound
+
+
+def origin_form(target: str) -> str:
+    """Path and query of a request's target: whoever takes us for a proxy sends our address as well.
+
+    RFC 9112 §3.2.2 wants that accepted.
+    """
+    found = _ADDRESS.match(target)
+    if found is None:
+        return target
+    rest = target[found.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def path_excerpt(path: str) -> str:

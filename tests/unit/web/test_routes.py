@@ -12,7 +12,7 @@ from gtsd.app import table
 from gtsd.errors import ApiError, MethodNotAllowed, NotFound
 from gtsd.web.answers import Answer
 from gtsd.web.call import Call
-from gtsd.web.routes import MAX_ID, Policy, Route, RouteTable, path_excerpt
+from gtsd.web.routes import MAX_ID, Policy, Route, RouteTable, origin_form, path_excerpt
 
 TABLE = table()
 _SEGMENTS = st.sampled_from(
@@ -101,3 +101,21 @@ def test_a_path_is_shown_bounded_and_printable(path: str) -> None:
     shown = path_excerpt(path)
     assert len(shown) <= 80
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a?b=http://c", "/a?b=http://c"),
+        ("http://gtsd/a?b", "/a?b"),
+        ("HTTPS://user:secret@gtsd:80/a", "/a"),
+        ("http://gtsd", "/"),
+        ("http://gtsd?b", "/?b"),
+        ("ftp://gtsd/a", "ftp://gtsd/a"),
+        ("*", "*"),
+        ("", ""),
+    ],
+)
+def test_our_own_address_before_a_path_is_passed_over(target: str, path: str) -> None:
+    """A proxy may pass the target on as its client sent it."""
+    assert origin_form(target) == path
