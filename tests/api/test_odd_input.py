@@ -87,6 +87,22 @@ async def test_a_target_is_a_path_after_a_slash_or_after_our_address(service: Ru
     await wire.close()
 
 
+@pytest.mark.parametrize(("size", "status"), [(15_000, 200), (17_000, 400), (60_000, 400)])
+async def test_headers_that_are_too_large_are_refused_in_words(
+    service: Running, size: int, status: int
+) -> None:
+    """Within reason: who sends more than that is cut off, as before."""
+    wire = await connected(service)
+    await wire.send(b"GET /healthz HTTP/1.1\r\nHost: gtsd\r\nCookie: " + b"x" * size + b"\r\n\r\n")
+    answer = await wire.answer()
+    assert answer.status == status
+    if status == 400:
+        assert answer.error["code"] == "headers_too_large"
+        assert answer.headers["x-request-id"] == answer.error["requestId"]
+        assert await wire.is_closed()
+    await wire.close()
+
+
 async def test_days_are_counted_again_when_a_series_begins_or_ends(ada: Client) -> None:
     """Tasks of many days come and go at once, on days that were counted before."""
     tomorrow = str(TODAY + timedelta(days=1))

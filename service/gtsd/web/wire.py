@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
 from gtsd.errors import BadRequest
 from gtsd.telemetry import log
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # What Tornado writes before it closes such a connection: a status and nothing else.
 _BARE: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+# Headers beyond the limit are read as far as this, for the client to get an answer: Tornado would
+# close the connection without a word.
+_SLACK_BYTES: Final = 48 * 1024
 _UNKNOWN: Final = "-"
 
 
@@ -36,7 +40,7 @@ class Server(HTTPServer):
 class _Worded:
     """A connection that passes everything on but that one answer."""
 
-    def __init__(self, stream: IOStream, refuse: Callable[[], bytes]) -> None:
+    def __init__(self, stream: IOStream, refuse: Callable[[BadRequest], bytes]) -> None:
         self._stream = stream
         self._refuse = refuse
 
@@ -45,12 +49,27 @@ class _Worded:
 
     def write(self, data: bytes) -> Any:
         """As the stream's own."""
-        return self._stream.write(self._refuse() if data == _BARE else data)
+        if data == _BARE:
+            data = self._refuse(
+                BadRequest("This is no HTTP/1.1 request.", code="malformed_request")
+            )
+        return self._stream.write(data)
+
+    async def read_until_regex(self, regex: bytes, max_bytes: int) -> bytes:
+        """The head of a request, of which Tornado asks for at most ``max_bytes``."""
+        head = await self._stream.read_until_regex(regex, max_bytes + _SLACK_BYTES)
+        if len(head) > max_bytes:
+            error = BadRequest(f"The headers may have {max_bytes} bytes.", code="headers_too_large")
+            # Tornado has no part in this answer, and hears only that the client has gone.
+            with suppress(StreamClosedError):
+                await self._stream.write(self._refuse(error))
+            self._stream.close()
+            raise StreamClosedError
+        return head
 
 
-def _refuse(api: Api) -> bytes:
+def _refuse(api: Api, error: BadRequest) -> bytes:
     """The answer in full, counted and logged like any other; of what came nothing is told."""
-    error = BadRequest("This is no HTTP/1.1 request.", code="malformed_request")
     request_id = headers.request_id(None)
     answer = refusal(error, request_id)
     out = {
