@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from gtsd.streaks.types import Streak
@@ -56,8 +58,29 @@ TimeOfDay = Annotated[
         examples=["06:15"],
     ),
 ]
-Metadata = Annotated[dict[str, Any], Meta(max_length=50, description="Anything of your own.")]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(max_length=50, description="Anything of your own, up to 16,384 bytes as JSON."),
+]
+_METADATA_BYTES: Final = 16_384
 Reason = Annotated[str, Meta(max_length=500)]
+
+
+def _metadata_problems(metadata: dict[str, Any] | UnsetType) -> dict[str, str]:
+    if metadata is UNSET or _shown_bytes(metadata) <= _METADATA_BYTES:
+        return {}
+    return {"metadata": f"must not be larger than {_METADATA_BYTES} bytes as JSON"}
+
+
+def _shown_bytes(value: Any) -> int:
+    """The length of a value as the database shows it, or more: 1e308 with all of its 309 digits."""
+    if isinstance(value, dict):
+        return sum(_shown_bytes(name) + _shown_bytes(item) for name, item in value.items())
+    if isinstance(value, list):
+        return sum(map(_shown_bytes, value)) + 2
+    if isinstance(value, float):
+        return len(f"{Decimal(repr(value)):f}") + 2
+    return len(msgspec.json.encode(value)) + 2
 
 
 class NewTask(Input, frozen=True):
@@ -73,8 +96,8 @@ class NewTask(Input, frozen=True):
     metadata: Metadata = field(default_factory=dict)
 
     def problems(self) -> Mapping[str, str]:
-        """A day that is far from any person's life."""
-        return day_problems(dueDate=self.due_date)
+        """A day that is far from any person's life, and metadata that are too large."""
+        return day_problems(dueDate=self.due_date) | _metadata_problems(self.metadata)
 
 
 class TaskChange(Input, frozen=True):
@@ -90,8 +113,8 @@ class TaskChange(Input, frozen=True):
     metadata: Metadata | UnsetType = UNSET
 
     def problems(self) -> Mapping[str, str]:
-        """A day that is far from any person's life."""
-        return day_problems(dueDate=self.due_date)
+        """A day that is far from any person's life, and metadata that are too large."""
+        return day_problems(dueDate=self.due_date) | _metadata_problems(self.metadata)
 
 
 class Skip(Input, frozen=True):

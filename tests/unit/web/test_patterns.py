@@ -12,7 +12,7 @@ import pytest
 from gtsd.accounts.types import SignUp
 from gtsd.app import table
 from gtsd.errors import BadRequest
-from gtsd.tasks.types import NewEvidence, NewTask
+from gtsd.tasks.types import NewEvidence, NewTask, TaskChange
 from gtsd.web.bodies import decode_body
 
 PERSON = {"email": "ada@example.com", "password": "Correct-horse-7", "name": "Ada"}
@@ -129,3 +129,18 @@ def test_evidence_links_to_web_pages_only() -> None:
     body: dict[str, Any] = {"taskId": 1, "type": "photo_reference"}
     taken = [url for url in links if _is_taken(NewEvidence, {**body, "data": {"photoUrl": url}})]
     assert taken == links[:2]
+
+
+@pytest.mark.parametrize("shape", [NewTask, TaskChange])
+def test_metadata_are_bounded_as_they_will_be_shown(shape: type[Any]) -> None:
+    """The database writes numbers out: a hundred tasks of 96 kB made an answer of 500 MB."""
+
+    def taken(value: Any) -> bool:
+        return _is_taken(shape, {"title": "x", "metadata": {"a": value}})
+
+    assert taken("x" * 16_000)
+    assert not taken("x" * 16_384)
+    assert taken([1e10] * 1_000)
+    assert not taken([1e308] * 100)
+    assert not taken([5e-324] * 100)
+    assert not taken([{"b": [10**100]}] * 200)
