@@ -66,6 +66,29 @@ def test_a_path_finds_what_trying_every_route_finds(method: str, path: str) -> N
     assert _matched(method, path) == _naive(method, path)
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/health", "/health"),
+        ("/v1/tasks/7", "/v1/tasks/{id}"),
+        ("/v1/tasks/today", "/v1/tasks/today"),
+        ("xhealth", 404),
+        ("/v1", 404),
+        ("/v1/nothing", 404),
+        ("/v1/tasks/07", 404),
+        (f"/v1/tasks/{MAX_ID + 1}", 404),
+    ],
+)
+def test_a_path_is_a_template_or_not_found(path: str, found: object) -> None:
+    """The same without chance, one of each kind."""
+    assert _matched("GET", path) == _naive("GET", path) == found
+
+
+def test_a_use_case_has_the_name_of_its_handler() -> None:
+    """As its span shows it."""
+    assert TABLE.match("POST", "/v1/evidence").route.use_case == "tasks.give_evidence"
+
+
 @given(number=st.integers(1, MAX_ID))
 def test_an_id_reaches_the_handler_as_it_was_sent(number: int) -> None:
     """The whole range of the database's bigint."""
