@@ -26,7 +26,7 @@ coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-
 test: $(if $(findstring tests/api,$(TESTS)),browser)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
-	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadgroup $(coverage) $(TESTS)
+	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadfile $(coverage) $(TESTS)
 
 browser: ## Install Chromium and curl, which try the API, where they are missing and we are root.
 	@missing=; command -v chromium google-chrome >/dev/null || missing+=" chromium"; \

@@ -15,9 +15,6 @@ from tests.api.conftest import Running, Start
 from tests.support.browser import Page, chromium, find_chromium, open_page
 from tests.support.client import PASSWORD
 
-# One browser, in one process.
-pytestmark = pytest.mark.xdist_group("browser")
-
 _MISSING = "Chromium is missing; run this once: sudo apt-get install chromium"
 _SIGN_IN = """(() => {{
   const form = document.querySelector("#sign-in");

@@ -13,9 +13,6 @@ import pytest
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.stores.postgres import Query
 
-# One process fills the tables once.
-pytestmark = pytest.mark.xdist_group("big")
-
 USERS, TASKS_EACH = 10_000, 100
 USER = 4_711
 
