@@ -94,7 +94,8 @@ async def test_a_statement_whose_task_is_cancelled_ends_on_the_server(deadline_u
                 await _cancel_while_it_runs(database, deadline_url)
             return await seconds(_stops(deadline_url, within=5))
 
-        assert await quickest(stop, 0.5) < 0.5
+        # A quarter of a second is for looking; without it, the statement goes on for longer.
+        assert await quickest(stop, 0.75) < 0.75
         assert database.pool_state.size == 0
 
 
