@@ -20,6 +20,7 @@ _TASK: Final = f"""
         t.skip_reason AS "skipReason", t.metadata,
         (SELECT coalesce(json_agg(shown ORDER BY shown.id), '[]') FROM (
             {_EVIDENCE} FROM evidence e WHERE e.user_id = t.user_id AND e.task_id = t.id
+            ORDER BY e.id DESC LIMIT 20
         ) AS shown) AS evidence,
         {iso("t.created_at")} AS "createdAt", {iso("t.updated_at")} AS "updatedAt"
 """

@@ -221,7 +221,10 @@ class Task(Output):
     skipped_at: Timestamp | None
     skip_reason: str | None
     metadata: dict[str, Any]
-    evidence: list[Evidence]
+    evidence: Annotated[
+        list[Evidence],
+        Meta(max_length=20, description="The last 20, oldest first; the evidence route has all."),
+    ]
     created_at: Timestamp
     updated_at: Timestamp
 

@@ -92,6 +92,17 @@ async def test_evidence_comes_in_pages(ada: Client) -> None:
     assert page["pagination"] == {"limit": 2, "offset": 1, "total": 3, "hasMore": False}
 
 
+async def test_a_task_shows_its_last_evidence_and_no_more_than_twenty(ada: Client) -> None:
+    """Or a page of tasks could grow without bound; the pages of evidence have all of it."""
+    task = await add(ada)
+    for number in range(22):
+        await ada.post("/v1/evidence", proof(task["id"], data={"text": str(number)}))
+    shown = (await ada.get(f"/v1/tasks/{task['id']}")).data["evidence"]
+    assert [e["data"]["text"] for e in shown] == [str(number) for number in range(2, 22)]
+    pages = (await ada.get(f"/v1/tasks/{task['id']}/evidence?limit=100")).data
+    assert pages["pagination"]["total"] == 22
+
+
 async def test_parallel_evidence_raises_the_streak_by_one(ada: Client) -> None:
     """Fault 10: three at once raised it by three. Exactly one of them says that it did."""
     tasks = [await add(ada, f"task {number}") for number in range(3)]
