@@ -50,12 +50,20 @@ class Link:
                 self._session = psycopg2.connect(dsn, async_=True)
                 opened.callback(self._session.close)
                 self._await(time.monotonic() + CONNECT_TIMEOUT)
-                self.backend_pid = self.value("SELECT pg_backend_pid()")
+                self.backend_pid = self._ask_backend_pid()
                 self._refuse_pooler()
                 self.run(_SESSION)
             except psycopg2.Error as error:
                 raise MigrationError(f"cannot connect to the database: {said(error)}") from error
             self._opened = opened.pop_all()
+
+    def _ask_backend_pid(self) -> int:
+        # Not by run(), which looks who is in the way of this number when the answer takes a while.
+        with self._session.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            self._await(time.monotonic() + CONNECT_TIMEOUT)
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
 
     def _refuse_pooler(self) -> None:
         # What a pooler tells at login is a number of its own.

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 from psycopg2 import extensions
 
-from gtsd.migrate import runner
+from gtsd.migrate import connection, runner
 from gtsd.migrate.errors import LockNotHad, MigrationError
 from gtsd.migrate.runner_lock import KEY
 from tests.api.migrate.support import Folder, Run, ledger, session, start_up, tables, until
@@ -105,6 +105,16 @@ def test_a_connection_through_a_pooler_is_refused(database_url: str, folder: Fol
     with pooler(database_url, changed=1) as url, pytest.raises(MigrationError, match="pooler"):
         runner.up(url, folder.path)
     assert tables(database_url) == []
+
+
+def test_a_server_that_is_slow_to_answer_is_no_problem(
+    database_url: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer counts as late here, from the first one on."""
+    monkeypatch.setattr(connection, "SAMPLE", 0)
+    folder.add("0001_a", "CREATE TABLE a (x text);")
+    runner.up(database_url, folder.path)
+    assert ledger(database_url) == [1]
 
 
 def test_a_proxy_that_changes_nothing_is_not_taken_for_a_pooler(
