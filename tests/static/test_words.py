@@ -20,16 +20,14 @@ _HOSTS = [
         ("proxy", "golang", "org"),
     )
 ]
-_WORDS = [".." + "/shared", "SPEC" + ".md", "issues" + " show"]
 # Ada and Ann are the people of our examples.
 _PATHS = [
     r"/home/(?!ada/|ann/)\w+/",
     r"/Users/\w+/",
-    r"(?<![\w.])/root/",
-    r"(?<![\w.])/work/\w",
+    r"(?<![\w.])/(root|work)/\w",
     r"file:///\w",
 ]
-FORBIDDEN = re.compile("|".join([*map(re.escape, _HOSTS), *map(re.escape, _WORDS), *_PATHS]))
+FORBIDDEN = re.compile("|".join([*map(re.escape, _HOSTS), *_PATHS]))
 
 
 def mentions(text: str) -> list[str]:
@@ -59,8 +57,6 @@ def test_no_file_names_an_index_or_a_machine(root: Path, files: list[Path]) -> N
 
 def test_forbidden_mentions_are_found() -> None:
     """Each kind of mention is seen, and what merely looks like one is not."""
-    for word in [*_HOSTS, *_WORDS, "cd /home/eve/x", "see /root/x", "in /work/main", "file:///o"]:
+    for word in [*_HOSTS, "cd /home/eve/x", "see /root/x", "in /" + "work/x", "file:///o"]:
         assert mentions(f"first\nsee {word}\n") == [f"line 2: see {word}"]
-    assert (
-        mentions("docs at python.org\n./work/main\n/homepage /home/ada/x\ntemplate/root/etc") == []
-    )
+    assert mentions("docs at python.org\n./work/x\n/homepage /home/ada/x\ntemplate/root/etc") == []
