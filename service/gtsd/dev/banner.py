@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ def banner(url: str, person: DemoPerson, folder: Path, own: Sequence[str]) -> st
         *curl_lines(url, person),
         "",
     ]
+    if shutil.which("curl") is None:
+        lines[-1:] = ["  curl is missing here; on Debian: sudo apt-get install -y curl", ""]
     return "\n".join(lines) + "\n"
 
 
