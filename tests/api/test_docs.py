@@ -184,7 +184,10 @@ async def test_the_page_can_run_nothing_else_and_ask_nobody_else(
     assert [problem for problem in page.problems if "connect-src" in problem]
 
 
-@pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is missing")
+@pytest.mark.skipif(
+    not Path("/usr/bin/curl").exists(),
+    reason="curl is missing; run this once: sudo apt-get install curl",
+)
 async def test_the_first_steps_lead_to_a_streak_of_one_day(page: Page, service: Running) -> None:
     """What the page tells a newcomer to type works as it stands."""
     blocks: list[str] = await page.evaluate(

@@ -122,7 +122,9 @@ def shared(_servers_folder: Path) -> Iterator[Running]:
         yield dev
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="it is about curl")
+@pytest.mark.skipif(
+    shutil.which("curl") is None, reason="curl is missing; run this once: sudo apt-get install curl"
+)
 def test_the_lines_of_the_banner_work_as_they_are(shared: Running) -> None:
     """People copy them into a shell, one after the other."""
     lines = [line for line in shared.banner.splitlines() if "curl " in line]
