@@ -47,7 +47,7 @@ compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.
 
 lock: ## Renew requirements/*.txt out of *.in; UPGRADE=1 takes newer versions of what is not pinned.
 	@$(environment) lock
-	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint build audit lock; do \
+	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint ansible build audit lock; do \
 		echo "requirements/$$name.txt"; \
 		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; *) same= ;; esac; \
 		$$compile $$same --output-file $$name.txt $$name.in; \
