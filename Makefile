@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test browser lint lock schema wheel audit clean
+.PHONY: help run test browser lint lock schema wheel audit new-environment clean
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -13,7 +13,7 @@ python = .venvs/$(1)/bin/python
 service = PYTHONPATH="$(CURDIR)/service"
 
 help: ## List what can be done here.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 run: ## Serve on http://127.0.0.1:3000 with servers of its own and demo data; PORT=3001 for another.
 	@$(environment) dev
@@ -36,10 +36,12 @@ browser: ## Install Chromium and curl, which try the API, where they are missing
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing \
 			>/dev/null; } || echo "Not installed:$$missing; see above what apt-get said."
 
-lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows.
+lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows, playbooks.
 	@$(environment) lint
 	@$(environment) test
-	@LINT_BIN="$(CURDIR)/.venvs/lint/bin" TEST_BIN="$(CURDIR)/.venvs/test/bin" bash .ci/lint
+	@$(environment) ansible-lint
+	@LINT_BIN="$(CURDIR)/.venvs/lint/bin" TEST_BIN="$(CURDIR)/.venvs/test/bin" \
+		ANSIBLE_BIN="$(CURDIR)/.venvs/ansible-lint/bin" bash .ci/lint
 
 compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links \
@@ -47,9 +49,10 @@ compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.
 
 lock: ## Renew requirements/*.txt out of *.in; UPGRADE=1 takes newer versions of what is not pinned.
 	@$(environment) lock
-	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint ansible build audit lock; do \
+	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint ansible ansible-lint build audit lock; do \
 		echo "requirements/$$name.txt"; \
-		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; *) same= ;; esac; \
+		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; \
+			ansible-lint) same="-c ansible.txt" ;; *) same= ;; esac; \
 		$$compile $$same --output-file $$name.txt $$name.in; \
 	done
 
@@ -64,6 +67,10 @@ wheel: ## Build dist/gtsd-….whl.
 audit: ## Look up known vulnerabilities of what production runs.
 	@$(environment) audit
 	@$(call python,audit) -m pip_audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
+
+new-environment: ## Write inventories/NAME with fresh random secrets, encrypted: NAME=production.
+	@$(environment) ansible
+	@$(call python,ansible) inventories/new_environment.py "$(NAME)"
 
 clean: ## Remove all that was made here; the data of `make run` stays where it is.
 	@rm -rf .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
