@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test browser lint lock schema wheel audit new-environment clean
+.PHONY: help run test browser lint lock schema wheel release audit new-environment clean
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -63,6 +63,10 @@ schema: ## Write migrations/schema.sql anew, out of all migrations.
 wheel: ## Build dist/gtsd-….whl.
 	@$(environment) build
 	@$(call python,build) -m build --wheel --no-isolation --outdir dist .
+
+release: ## Build dist/gtsd-VERSION.tar.gz, all that a host needs; VERSION=1.4.0 for another version.
+	@$(environment) build
+	@$(call python,build) requirements/release.py $(if $(VERSION),--version "$(VERSION)")
 
 audit: ## Look up known vulnerabilities of what production runs.
 	@$(environment) audit
