@@ -1,0 +1,131 @@
+"""Writes what is missing of inventories/NAME, with fresh random secrets: make new-environment NAME=…
+
+Nothing that exists is changed. The vault is encrypted with a password of its own, which stays in
+inventories/NAME/.vault-password, outside of git; `vault_password.py` beside this hands it out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+HERE = Path(__file__).parent
+_PAGES = ("hosts.yml", "group_vars/all/main.yml")
+_VAULT = "group_vars/all/vault.yml"
+_PASSWORD = ".vault-password"  # noqa: S105 - the name of its file
+_BYTES = 32
+# They are folders here, or groups and words of Ansible.
+_RESERVED = {"template", "rehearsal", "all", "ungrouped", "localhost"}
+
+
+class Refused(Exception):
+    """Why nothing was written."""
+
+
+def check_name(name: str) -> None:
+    """A name that can be a folder and reads well in a command."""
+    if not name:
+        raise Refused("Name the environment: make new-environment NAME=production")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{1,30}", name) or name in _RESERVED:
+        raise Refused(
+            f"{name!r} cannot be the name of an environment: 2 to 31 small letters, digits and"
+            f" hyphens, a letter first, and none of {', '.join(sorted(_RESERVED))}. For example: eu-west"
+        )
+
+
+def page(name: str, environment: str) -> str:
+    """A page of the template, filled in."""
+    kind = "staging" if "staging" in environment or "test" in environment else "production"
+    text = (HERE / "template" / name).read_text()
+    return text.replace("{{NAME}}", environment).replace("{{KIND}}", kind)
+
+
+def wanted_secrets() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Required and optional secrets, each with what it is for, from the playbooks' own list."""
+    shared = HERE.parent / "playbooks" / "group_vars" / "all" / "secrets.yml"
+    lists = yaml.safe_load(shared.read_text())
+    return lists["gtsd_secrets"], lists["gtsd_optional_secrets"]
+
+
+def vault_text() -> str:
+    """The page of secrets before it is encrypted, every required one fresh."""
+    required, optional = wanted_secrets()
+    lines = ["# Change it by: ansible-vault edit on this file. Nothing here has a default."]
+    for name, meaning in required.items():
+        lines += [f"# {meaning}", f"{name}: {secrets.token_urlsafe(_BYTES)}"]
+    for name, meaning in optional.items():
+        lines += [f"# Optional: {meaning}", f"# {name}:"]
+    return "\n".join([*lines, ""])
+
+
+def encrypted(text: str, password: str) -> str:
+    """The text as ansible-vault writes it."""
+    # Ansible's vault has no types.
+    vault = cast(Any, VaultLib([("default", VaultSecret(password.encode()))]))
+    return cast(bytes, vault.encrypt(text)).decode().rstrip() + "\n"
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Whole or not at all, and never over a file that is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        os.link(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def create(name: str, inventories: Path) -> Iterator[str]:
+    """Write what is missing, and tell each file that was written."""
+    check_name(name)
+    folder = inventories / name
+    vault, password = folder / _VAULT, folder / _PASSWORD
+    if vault.exists():
+        if not password.exists():
+            raise Refused(
+                f"{vault} exists, its password does not: put it into {password}. A new password"
+                " would not open it, and a new vault would lock out the running servers."
+            )
+        if all((folder / file).exists() for file in _PAGES):
+            raise Refused(f"{folder} is complete; nothing was changed.")
+    for file in _PAGES:
+        if not (folder / file).exists():
+            _write(folder / file, page(file, name), 0o644)
+            yield f"{folder / file}"
+    if not password.exists():
+        _write(password, secrets.token_urlsafe(_BYTES) + "\n", 0o600)
+        yield f"{password}: keep a copy in a safe place; without it the vault is lost"
+    if not vault.exists():
+        _write(vault, encrypted(vault_text(), password.read_text().strip()), 0o644)
+        yield f"{vault}: encrypted, so it may be committed"
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 2 when nothing was written."""
+    name = arguments[0] if arguments else ""
+    try:
+        for line in create(name, HERE):
+            print(f"written: {os.path.relpath(line)}")  # noqa: T201 - its answer
+    except (Refused, OSError) as refused:
+        print(refused, file=sys.stderr)  # noqa: T201 - its answer
+        return 2
+    print(  # noqa: T201 - its answer
+        f"Now name your hosts in inventories/{name}/hosts.yml, fill in group_vars/all/main.yml, and run\n"
+        f"  ansible-playbook -i inventories/{name} playbooks/preflight.yml"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
