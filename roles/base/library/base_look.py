@@ -1,0 +1,130 @@
+#!/usr/bin/python
+"""Look once at all that role base has to know of a host, instead of one module a question."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: base_look
+short_description: Tell the state of units, which paths exist and what commands print
+description:
+  - Changes nothing. One execution answers what would else take a dozen.
+  - A unit is C(behind) when one of its files was written after the unit last started or reloaded,
+    which is what a run that was killed before its handlers leaves; or when it is off although
+    none of its own conditions keeps it off (chrony has no business in a container without a clock).
+options:
+  units:
+    description: Name of a unit to the files that it reads.
+    type: dict
+    default: {}
+  paths:
+    description: Paths whose presence is asked for.
+    type: list
+    elements: str
+    default: []
+  commands:
+    description: Name of a question to the command that answers it without changing anything.
+    type: dict
+    default: {}
+author: GTSD
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  base_look:
+    units:
+      ssh.service: [/etc/ssh/sshd_config.d/00-gtsd.conf]
+    paths: [/etc/cloud/cloud.cfg.d]
+    commands:
+      sshd: [/usr/sbin/sshd, -T]
+"""
+
+RETURN = r"""
+behind:
+  description: The units that are off, not enabled, or older than their files.
+  type: list
+units:
+  description: What systemd says of each unit that is installed.
+  type: dict
+paths:
+  description: Those of the paths that exist.
+  type: list
+commands:
+  description: Return code and output of each command; a command that is not installed has 127.
+  type: dict
+"""
+
+PROPERTIES = (
+    "Id,LoadState,ActiveState,UnitFileState,ConditionResult,ConditionTimestamp,StateChangeTimestamp"
+)
+# `static` and the like start with something else and cannot be enabled by themselves.
+NOT_ENABLED = ("disabled", "masked", "masked-runtime", "enabled-runtime", "bad")
+
+
+def parse_time(text):
+    """Seconds since 1970 of what systemd prints with --timestamp=us+utc; 0 for never."""
+    if not text or text == "n/a":
+        return 0.0
+    day, clock = text.split()[1:3]
+    moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S.%f")
+    return moment.replace(tzinfo=timezone.utc).timestamp()  # noqa: UP017 - Python of the host
+
+
+def parse_units(output):
+    """Properties of each unit of `systemctl show`, by the unit's name."""
+    blocks = (block.splitlines() for block in output.split("\n\n"))
+    shown = [dict(line.partition("=")[::2] for line in lines if line) for lines in blocks]
+    return {unit["Id"]: unit for unit in shown if unit.get("LoadState") in ("loaded", "masked")}
+
+
+def is_behind(unit, written):
+    """Whether the unit has to be enabled, started, or made to read its files again."""
+    if unit["UnitFileState"] in NOT_ENABLED:
+        return True
+    if unit["ActiveState"] != "active":
+        asked = parse_time(unit["ConditionTimestamp"]) > 0
+        return not (asked and unit["ConditionResult"] == "no")
+    return written > parse_time(unit["StateChangeTimestamp"])
+
+
+def last_written(files):
+    """When the youngest of the files that exist was written."""
+    return max((Path(name).stat().st_mtime for name in files if Path(name).exists()), default=0.0)
+
+
+def main():
+    """Answer the questions."""
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "dict", "default": {}},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "commands": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params["units"]
+    units = {}
+    if asked:
+        argv = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", *asked]
+        units = parse_units(module.run_command(argv, check_rc=True)[1])
+    answers = {}
+    for name, argv in module.params["commands"].items():
+        code, out, error = 127, "", f"{argv[0]} is not installed"
+        if Path(argv[0]).exists():
+            code, out, error = module.run_command(argv)
+        answers[name] = {"rc": code, "stdout": out, "stderr": error}
+    module.exit_json(
+        changed=False,
+        units=units,
+        behind=[n for n, unit in units.items() if is_behind(unit, last_written(asked[n]))],
+        paths=[path for path in module.params["paths"] if Path(path).exists()],
+        commands=answers,
+    )
+
+
+if __name__ == "__main__":
+    main()
