@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test browser lint lock schema wheel release audit new-environment clean
+.PHONY: help run test browser lint lock schema wheel release audit new-environment clean rehearsal \
+	rehearsal-down test-fleet
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -75,6 +76,16 @@ audit: ## Look up known vulnerabilities of what production runs.
 new-environment: ## Write inventories/NAME with fresh random secrets, encrypted: NAME=production.
 	@$(environment) ansible
 	@$(call python,ansible) inventories/new_environment.py "$(NAME)"
+
+machines = $(call python,ansible) -m tests.fleet.machines --name $(or $(NAME),rehearsal)
+
+rehearsal: ## Start real hosts here as root, run site.yml, answer over HTTPS; TOPOLOGY=full IMAGE=trixie NAME=other.
+	@$(environment) ansible
+	@$(machines) rehearse --shape $(or $(TOPOLOGY),small) --image $(or $(IMAGE),bookworm)
+
+rehearsal-down: ## Leave nothing of the rehearsal behind; NAME=other for another.
+	@$(environment) ansible
+	@$(machines) down
 
 clean: ## Remove all that was made here; the data of `make run` stays where it is.
 	@rm -rf .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \

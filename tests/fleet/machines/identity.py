@@ -1,0 +1,59 @@
+"""What each fleet has of its own, made once: the admin's key, passwords, the ACME server's CA."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from tests.fleet.machines.commands import run, write_private
+from tests.fleet.machines.places import Places
+from tests.support.tls import Ca
+
+SECRETS = (
+    "pki_ca_passphrase",
+    "postgresql_superuser_password",
+    "postgresql_replication_password",
+    "postgresql_rewind_password",
+    "postgresql_owner_password",
+    "postgresql_app_password",
+    "postgresql_readonly_password",
+    "postgresql_monitor_password",
+    "postgresql_backup_password",
+    "pgbouncer_admin_password",
+    "redis_app_password",
+    "redis_replica_password",
+    "redis_sentinel_password",
+    "redis_monitor_password",
+    "redis_haproxy_password",
+    "redis_admin_password",
+    "gtsd_jwt_secret",
+    "gtsd_s3_access_key_id",
+    "gtsd_s3_secret_access_key",
+)
+
+
+def make_key(places: Places) -> str:
+    """The key that opens every host of the fleet; its public half."""
+    if not places.key.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", places.key)
+    return places.key.with_suffix(".pub").read_text().strip()
+
+
+def make_secrets(places: Places) -> dict[str, str]:
+    """Fresh random ones under the names of a vault file."""
+    if not places.secrets.exists():
+        fresh = {name: secrets.token_urlsafe(36) for name in SECRETS}
+        write_private(places.secrets, json.dumps(fresh, indent=1))
+    found: dict[str, str] = json.loads(places.secrets.read_text())
+    return found
+
+
+def make_acme_server_certificate(places: Places, gateway: str) -> str:
+    """For Pebble's own HTTPS; what its clients trust, in PEM."""
+    folder = places.state / "acme"
+    folder.mkdir()
+    ca = Ca(folder, "rehearsal ACME server")
+    leaf = ca.issue(names=["acme.rehearsal.test"], ips=[gateway])
+    leaf.certificate.rename(folder / "server.crt")
+    leaf.key.rename(folder / "server.key")
+    return ca.certificate.read_text()

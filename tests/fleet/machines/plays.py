@@ -1,0 +1,95 @@
+"""Running a playbook against a fleet, exactly as an operator does, and reading how it went."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from tests.fleet.machines.places import ANSIBLE, PROJECT
+
+_RECAP = re.compile(
+    r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)"
+    r"\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
+    re.MULTILINE,
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RESULT = re.compile(
+    r"^(?:TASK|RUNNING HANDLER) \[(?P<task>.*?)\] \*|^changed: \[(?P<host>[^\]]+)\]"
+)
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a run of a playbook went."""
+
+    rc: int
+    stdout: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Ansible's counts by host."""
+        return parse_recap(self.stdout)
+
+    @property
+    def changed(self) -> int:
+        """Tasks that changed something, over all hosts."""
+        return sum(counts["changed"] for counts in self.recap.values())
+
+    @property
+    def changes(self) -> list[str]:
+        """The same, as `host: task`."""
+        return parse_changes(self.stdout)
+
+
+def parse_recap(output: str) -> dict[str, dict[str, int]]:
+    """The counts at the end of a playbook's output; there are none if it never began."""
+    found = {}
+    for match in _RECAP.finditer(_COLOUR.sub("", output)):
+        counts = match.groupdict()
+        found[counts.pop("host")] = {name: int(value) for name, value in counts.items()}
+    return found
+
+
+def parse_changes(output: str) -> list[str]:
+    """What changed, and where."""
+    task, found = "", []
+    for line in _COLOUR.sub("", output).splitlines():
+        match = _RESULT.match(line)
+        if match and match["host"]:
+            found.append(f"{match['host']}: {task}")
+        elif match:
+            task = match["task"]
+    return found
+
+
+def play(fleet: str, playbook: str, *arguments: str, show: bool = False) -> Play:
+    """Run a playbook of the project with the rehearsal's inventory; ``show`` what it says."""
+    command = [str(ANSIBLE / "ansible-playbook"), "-i", "inventories/rehearsal", *arguments]
+    environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    # What runs this may have its own Python settings, which are not Ansible's.
+    environment.pop("PYTHONPATH", None)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [*command, f"playbooks/{playbook}"],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+    )
+    said = []
+    with process:
+        assert process.stdout
+        for line in process.stdout:
+            said.append(line)
+            if show:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+    return Play(process.returncode, "".join(said), time.monotonic() - started)
