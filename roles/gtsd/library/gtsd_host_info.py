@@ -1,0 +1,218 @@
+#!/usr/bin/python
+"""Tells how the service stands on a host, all at once; changes nothing."""
+
+# Imports stand where Ansible wants them: below what documents the module.
+# ruff: noqa: E402
+
+DOCUMENTATION = """
+module: gtsd_host_info
+short_description: Tell how the service stands on this host
+description:
+  - >-
+    Whether an instance runs with what is on the disk is found by looking at the process itself, so
+    a restart that a killed play left out is made up for by the next one.
+options:
+  version: {description: The release that should run., type: str, required: true}
+  instances: {description: How many should run., type: int, required: true}
+  keep: {description: How many releases to keep., type: int, default: 3}
+  ignore:
+    description: Variables whose change needs no restart.
+    type: list
+    elements: str
+    default: []
+"""
+EXAMPLES = """
+- name: Look how the service stands
+  gtsd_host_info: {version: 1.4.0, instances: 2}
+"""
+RETURN = """
+apt: {description: Whether Ansible can ask the package manager., type: bool, returned: always}
+user: {description: Whether the service's user is there., type: bool, returned: always}
+folders: {description: Whether the settings have folders., type: bool, returned: always}
+complete: {description: Whether the release is unpacked in full., type: bool, returned: always}
+archive: {description: SHA-256 of what was unpacked in full., type: str, returned: always}
+units: {description: Whether the release's units are in their places., type: bool, returned: always}
+current: {description: The release that is switched on., type: str, returned: always}
+surplus: {description: Releases that are kept no longer., type: list, returned: always}
+reload: {description: Whether systemd has to read units anew., type: bool, returned: always}
+missing: {description: Instances that are not enabled or do not run., type: list, returned: always}
+stale: {description: Instances that run with something older., type: list, returned: always}
+extra: {description: Instances beyond the wanted number., type: list, returned: always}
+not_ready: {description: Instances that are not ready., type: list, returned: always}
+"""
+
+import filecmp
+import http.client
+import pwd
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+_RELEASES = Path("/opt/gtsd/releases")
+_CURRENT = Path("/opt/gtsd/current")
+_SETTINGS = Path("/etc/gtsd/gtsd.env")
+_CREDENTIALS = Path("/etc/gtsd/credentials")
+_DROP_INS = Path("/etc/systemd/system/gtsd-api@.service.d")
+_LOADED = Path("/run/credentials")
+_OWNERS = "owner_database_url"
+_UNIT = re.compile(r"gtsd-api@([1-9][0-9]*)\.(?:service|socket)")
+_PROPERTIES = "Id,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+_READY_WITHIN = 3.0
+
+
+def variables(text: str) -> dict[str, str]:
+    """What a file of NAME=value lines sets; the template writes no other kind."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def read(path: Path) -> str:
+    """The text of a file, "" for one that is not there."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def has_user(name: str) -> bool:
+    """Whether the system knows the user."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def in_place(release: Path) -> bool:
+    """Whether all that the release has for /etc is there, byte for byte."""
+    source = release / "etc"
+    files = [path for path in source.rglob("*") if path.is_file()]
+    places = {file: Path("/etc") / file.relative_to(source) for file in files}
+    return bool(places) and all(
+        place.is_file() and filecmp.cmp(file, place, shallow=False)
+        for file, place in places.items()
+    )
+
+
+def surplus(current: str, wanted: str, keep: int) -> list[str]:
+    """The oldest releases beyond the number to keep, without those two."""
+    if not _RELEASES.is_dir():
+        return []
+    releases = sorted(
+        (path for path in _RELEASES.iterdir() if path.is_dir()),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    needed = [path.name for path in releases if path.name in (current, wanted)]
+    others = [path.name for path in releases if path.name not in needed]
+    return others[max(0, keep - len(needed)) :]
+
+
+def show(module: AnsibleModule, units: list[str]) -> dict[str, dict[str, str]]:
+    """What systemd says of each unit, by its name."""
+    command = ["systemctl", "show", f"--property={_PROPERTIES}", *units]
+    _, out, _ = module.run_command(command, check_rc=True)
+    shown = [variables(block) for block in out.split("\n\n") if block.strip()]
+    return {properties["Id"]: properties for properties in shown}
+
+
+def known_instances(module: AnsibleModule) -> set[int]:
+    """Those that are loaded, running or not, or enabled."""
+    command = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "gtsd-api@*"]
+    _, out, _ = module.run_command(command, check_rc=True)
+    enabled = Path("/etc/systemd/system").glob("*.target.wants/gtsd-api@*")
+    names = [line.split()[0] for line in out.splitlines() if line.strip()]
+    names += [link.name for link in enabled]
+    return {int(match[1]) for match in map(_UNIT.fullmatch, names) if match}
+
+
+def is_stale(unit: str, pid: str, wanted: dict[str, str]) -> bool:
+    """Whether the process was started with other settings, secrets or another release."""
+    try:
+        environ = Path("/proc", pid, "environ").read_bytes()
+    except OSError:
+        return True
+    pairs = (item.partition("=") for item in environ.decode(errors="replace").split("\0"))
+    has = {name: value for name, _, value in pairs}
+    if any(has.get(name, "") != value for name, value in wanted.items()):
+        return True
+    files = (
+        [f for f in _CREDENTIALS.iterdir() if f.name != _OWNERS] if _CREDENTIALS.is_dir() else []
+    )
+    return any(read(file) != read(_LOADED / unit / file.name) for file in files)
+
+
+def is_ready(instance: int) -> bool:
+    """Whether it says that requests may be sent to it."""
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(f"300{instance}"), timeout=_READY_WITHIN
+    )
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict[str, object]:
+    """Which ones have to be started, restarted or stopped."""
+    numbers = list(range(1, count + 1))
+    units = show(
+        module, [f"gtsd-api@{n}.{kind}" for n in numbers for kind in ("service", "socket")]
+    )
+    missing, stale = [], []
+    for number in numbers:
+        name = f"gtsd-api@{number}.service"
+        both = [units[name], units[f"gtsd-api@{number}.socket"]]
+        if any(u["ActiveState"] != "active" or u["UnitFileState"] != "enabled" for u in both):
+            missing.append(number)
+        elif is_stale(name, units[name]["MainPID"], wanted):
+            stale.append(number)
+    return {
+        "missing": missing,
+        "stale": stale,
+        "extra": sorted(known_instances(module) - set(numbers)),
+        "reload": any(unit["NeedDaemonReload"] == "yes" for unit in units.values()),
+        "not_ready": [n for n in numbers if n not in missing and not is_ready(n)],
+    }
+
+
+def main() -> None:
+    """Look, and tell."""
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "instances": {"type": "int", "required": True},
+            "keep": {"type": "int", "default": 3},
+            "ignore": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    version = module.params["version"]
+    release = _RELEASES / version
+    archive = read(release / ".complete").strip()
+    current = _CURRENT.resolve().name if _CURRENT.is_symlink() else ""
+    wanted = {**variables(read(_SETTINGS)), **variables(read(release / "release.env"))}
+    for name in module.params["ignore"]:
+        wanted.pop(name, None)
+    module.exit_json(
+        changed=False,
+        apt=find_spec("apt") is not None,
+        user=has_user("gtsd"),
+        folders=_SETTINGS.parent.is_dir() and _DROP_INS.is_dir(),
+        complete=bool(archive),
+        archive=archive,
+        units=in_place(release),
+        current=current,
+        surplus=surplus(current, version, module.params["keep"]),
+        **instances(module, module.params["instances"], wanted),
+    )
+
+
+if __name__ == "__main__":
+    main()
