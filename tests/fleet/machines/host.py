@@ -63,7 +63,8 @@ class Host:
         )
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         public = "".join(f"{address} {PUBLIC_NAME}\n" for address in self.plan.edges())
-        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{public}")
+        own = f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n"
+        (self.root / "etc/hosts").write_text(own + public)
         (self.root / ACME_CA).parent.mkdir(parents=True)
         (self.root / ACME_CA).write_text(acme_ca)
         self._admit(admin_key)
@@ -120,7 +121,10 @@ class Host:
         return {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
 
     def _init_arguments(self) -> list[str]:
-        return []
+        # On a machine with version 1 of control groups, only they limit memory and processors, and
+        # Debian 13 has to be told to go on using them.
+        forced = self.plan.suite == "trixie" and not cgroups.is_pure()
+        return ["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if forced else []
 
     def _supervisor(self) -> int | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import urllib.request
@@ -32,9 +33,10 @@ def start(plan: Plan) -> None:
     pebble = ["pebble", "-config", str(config), "-dnsserver", f"{gateway}:{_DNS}"]
     _spawn(plan, "dns", dns)
     _spawn(plan, "pebble", pebble)
-    if not wait(lambda: _answers(plan), 15):
+    if not wait(lambda: _is_up(plan), 15):
         said = (places.state / "acme" / "pebble.log").read_text()[-600:]
         raise Refused(f"The rehearsal's certificate authority does not start on {gateway}: {said}")
+    _name_edges(plan)
     places.public_ca.write_text(_fetch(plan, "/roots/0"))
 
 
@@ -78,17 +80,20 @@ def _spawn(plan: Plan, name: str, command: list[str]) -> None:
         )
 
 
-def _answers(plan: Plan) -> bool:
-    record = {"host": f"{PUBLIC_NAME}.", "addresses": plan.edges()}
-    request = urllib.request.Request(
-        f"http://{plan.gateway}:{_DNS_ADMIN}/add-a", json.dumps(record).encode(), method="POST"
-    )
+def _is_up(plan: Plan) -> bool:
     try:
-        _open(request)
         _fetch(plan, "/roots/0")
+        with socket.create_connection((plan.gateway, _DNS_ADMIN), 1):
+            return True
     except OSError:
         return False
-    return True
+
+
+def _name_edges(plan: Plan) -> None:
+    """The public name has the addresses of all edges, so any of them may be asked."""
+    record = {"host": f"{PUBLIC_NAME}.", "addresses": plan.edges()}
+    url = f"http://{plan.gateway}:{_DNS_ADMIN}/add-a"
+    _open(urllib.request.Request(url, json.dumps(record).encode(), method="POST"))
 
 
 def _fetch(plan: Plan, path: str) -> str:
