@@ -1,4 +1,4 @@
-"""Writes what is missing of inventories/NAME, with fresh random secrets: make new-environment NAME=…
+"""Writes what is missing of inventories/NAME with fresh secrets: make new-environment NAME=…
 
 Nothing that exists is changed. The vault is encrypted with a password of its own, which stays in
 inventories/NAME/.vault-password, outside of git; `vault_password.py` beside this hands it out.
@@ -37,7 +37,7 @@ def check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,30}", name) or name in _RESERVED:
         raise Refused(
             f"{name!r} cannot be the name of an environment: 2 to 31 small letters, digits and"
-            f" hyphens, a letter first, and none of {', '.join(sorted(_RESERVED))}. For example: eu-west"
+            f" hyphens, a letter first, none of {', '.join(sorted(_RESERVED))}. Example: eu-west"
         )
 
 
@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
         print(refused, file=sys.stderr)  # noqa: T201 - its answer
         return 2
     print(  # noqa: T201 - its answer
-        f"Now name your hosts in inventories/{name}/hosts.yml, fill in group_vars/all/main.yml, and run\n"
+        f"Now name your hosts in inventories/{name}/hosts.yml, fill in group_vars/all/main.yml:\n"
         f"  ansible-playbook -i inventories/{name} playbooks/preflight.yml"
     )
     return 0

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Hands Ansible the password of the vault that belongs to the inventory it was called with.
 
-Ansible runs this and reads its output; ansible.cfg names it. Ansible does not say which inventory is
-meant, so this looks at the command that called it: `-i inventories/production`, or the path of the
-file that ansible-vault edits. The password is in .vault-password in that folder, outside of git.
+Ansible runs this and reads its output; ansible.cfg names it. Ansible does not say which inventory
+is meant, so this looks at the command that called it: `-i inventories/production`, or the path of
+the file that ansible-vault edits. The password is in .vault-password in that folder, outside of git.
 ANSIBLE_VAULT_PASSWORD_FILE, Ansible's own variable, names another file and is stronger.
 """
 
@@ -34,7 +34,7 @@ def passwords(arguments: list[str]) -> list[Path]:
     found = []
     for argument in arguments:
         place = argument.partition("=")[2] if argument.startswith("--inventory=") else argument
-        place = place[2:] if place.startswith("-i") else place
+        place = place.removeprefix("-i")
         # A list of hosts with a comma, an option, a word: none of them is a place.
         if "inventories" not in place and not Path(place).is_dir():
             continue

@@ -8,9 +8,9 @@ from pathlib import Path
 
 TOOLS = [
     *("ruff", "lint-imports", "yamllint", "squawk", "shellcheck", "check-jsonschema", "zizmor"),
-    "python",
+    *("python", "ansible-lint"),
 ]
-# ansible-lint is not called before there are roles; the controls call the tools above.
+# The controls call the tools above.
 CHECKS = 11
 
 
@@ -22,7 +22,7 @@ def _gate(root: Path, folder: Path, *, failing: set[str]) -> subprocess.Complete
         script.chmod(0o755)
     return subprocess.run(
         ["bash", str(root / ".ci" / "lint")],
-        env={**os.environ, "LINT_BIN": str(folder), "TEST_BIN": str(folder)},
+        env={**os.environ, **dict.fromkeys(("LINT_BIN", "TEST_BIN", "ANSIBLE_BIN"), str(folder))},
         capture_output=True,
         text=True,
         timeout=60,
@@ -48,5 +48,5 @@ def test_tools_that_cannot_fail_are_refused(root: Path, tmp_path: Path) -> None:
     result = _gate(root, tmp_path, failing=set())
     assert result.returncode == 1
     assert f"1 of {CHECKS} failed: controls" in result.stdout
-    for fault in ("F401", "no-untyped-def", "key-duplicates", "SC2086", "unpinned-uses"):
+    for fault in ("F401", "no-untyped-def", "key-duplicates", "SC2086", "fqcn", "unpinned-uses"):
         assert f"accepted its bad sample ({fault})" in result.stdout
