@@ -9,6 +9,7 @@ Run by the Python of .venvs/build. The same commit gives the same bytes. What is
     requirements-3.NN.txt   what to install of it with that Python, each with its hash
     migrations/             as in the repository
     bin/gtsd                the operators' command
+    README.md               what the units say and why
     etc/                    units, users and links, in their places below /etc
 """
 
@@ -46,6 +47,7 @@ _PLACES: Final = {
     "sysusers.d/*.conf": "etc/sysusers.d",
     "tmpfiles.d/*.conf": "etc/tmpfiles.d",
     "bin/*": "bin",
+    "README.md": ".",
 }
 
 

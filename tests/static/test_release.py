@@ -1,0 +1,95 @@
+"""The builder of releases: same input, same bytes; nothing of this machine inside."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from requirements import release
+
+
+def _made(folder: Path, name: str) -> Path:
+    """A release of two files, packed."""
+    made = folder / name / "gtsd-1.4.0"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin" / "gtsd").write_text("#!/bin/sh\n")
+    (made / "release.env").write_text("APP_VERSION=1.4.0\n")
+    release.add_description(made, "1.4.0", "4f2a9c1")
+    archive = folder / f"{name}.tar.gz"
+    release.pack(made, archive, 1_700_000_000)
+    return archive
+
+
+def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
+    """Folder, user and time of the build leave no trace; another content does."""
+    first = _made(tmp_path, "first")
+    time.sleep(1.1)
+    assert release.digest(_made(tmp_path, "second")) == release.digest(first)
+    (tmp_path / "first" / "gtsd-1.4.0" / "release.env").write_text("APP_VERSION=1.4.1\n")
+    release.pack(tmp_path / "first" / "gtsd-1.4.0", tmp_path / "third", 1_700_000_000)
+    assert release.digest(tmp_path / "third") != release.digest(first)
+
+
+def test_files_are_roots_and_only_programs_can_be_run(tmp_path: Path) -> None:
+    """What is unpacked by root is owned by root, and nobody else may write it."""
+    with tarfile.open(_made(tmp_path, "first")) as tar:
+        found = {entry.name: (entry.mode, entry.uid, entry.uname) for entry in tar}
+    assert found.pop("gtsd-1.4.0/bin/gtsd") == (0o755, 0, "root")
+    assert set(found.values()) == {(0o644, 0, "root")}
+
+
+def test_the_description_names_every_other_file(tmp_path: Path) -> None:
+    """By its digest, so that a host can tell a changed one."""
+    with tarfile.open(_made(tmp_path, "first")) as tar:
+        content = tar.extractfile("gtsd-1.4.0/release.json")
+        assert content is not None
+        told = json.load(content)
+        names = {entry.name.removeprefix("gtsd-1.4.0/") for entry in tar} - {"release.json"}
+    assert told["files"].keys() == names
+    assert (told["version"], told["commit"]) == ("1.4.0", "4f2a9c1")
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in told["files"].values())
+
+
+def test_every_unit_is_shipped_to_where_systemd_looks(tmp_path: Path, root: Path) -> None:
+    """A unit that is written but not shipped would never run; documents stay at home."""
+    release.add_files(tmp_path)
+    shipped = {path.name for path in (tmp_path / "etc").rglob("*") if path.is_file()}
+    units = {
+        p.name for p in (root / "systemd").rglob("*") if p.is_file() and p.parent.name != "bin"
+    }
+    assert units - shipped == {"README.md", "gtsd.env.example"}
+    assert (tmp_path / "etc/systemd/system/gtsd-api@.service").exists()
+
+
+@pytest.mark.parametrize(
+    ("wheel", "line"),
+    [
+        ("gtsd-1.4.0-py3-none-any.whl", "gtsd==1.4.0"),
+        ("psycopg2_binary-2.9.13-cp311-cp311-manylinux_2_17_x86_64.whl", "psycopg2-binary==2.9.13"),
+    ],
+)
+def test_a_wheel_is_required_by_its_own_name(wheel: str, line: str) -> None:
+    """As pip compares names."""
+    assert release.requirement(Path(wheel)) == line
+
+
+@pytest.mark.parametrize("version", ["1.4", "v1.4.0", "1.4.0/..", "1.4.0+local", "", "1.4.0 "])
+def test_a_version_that_is_no_folder_is_refused(version: str) -> None:
+    """It becomes a folder and the name of a unit on every host."""
+    assert release.VERSION.fullmatch(version) is None
+    assert release.VERSION.fullmatch("1.4.0rc1")
+
+
+def test_every_directive_is_explained(root: Path) -> None:
+    """Whoever reads a unit finds there why each line is in it."""
+    folder = root / "systemd"
+    texts = [path.read_text() for path in [*folder.glob("*.service"), *folder.glob("*.socket")]]
+    used = {name for text in texts for name in re.findall(r"(?m)^(\w+)=", text)}
+    plain = {"Description", "Documentation", "WantedBy"}
+    told = set(re.findall(r"`(\w+)`", (folder / "README.md").read_text()))
+    assert used - plain - told == set()
