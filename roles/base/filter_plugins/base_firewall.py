@@ -6,8 +6,6 @@ import base64
 import ipaddress
 import re
 
-from ansible.errors import AnsibleFilterError
-
 # A group of ours may be empty; a name that is neither one of these nor in the inventory is a slip.
 GROUPS = {"edge", "app", "database", "cache", "backup", "monitor"}
 KEY_KINDS = {
@@ -63,11 +61,14 @@ def base_bad_links(links, groups):
                 found.append(f"{name} has the port {port}, which is none")
         if link["to"] not in known:
             found.append(f"{name} leads to {link['to']}, which is no group")
-        for source in base_not_networks(link["from"]):
-            if source not in known:
-                found.append(f"{name} comes from {source}, which is neither group nor network")
+        strangers = [peer for peer in base_not_networks(link["from"]) if peer not in known]
+        found += [
+            f"{name} comes from {peer}, which is neither group nor network" for peer in strangers
+        ]
         if link.get("protocol", "tcp") not in ("tcp", "udp"):
-            found.append(f"{name} has the protocol {link['protocol']}, which is neither tcp nor udp")
+            found.append(
+                f"{name} has the protocol {link['protocol']}, which is neither tcp nor udp"
+            )
     return found
 
 
@@ -133,7 +134,7 @@ def base_bad_keys(keys, rsa_bits):
 def base_set_name(group):
     """A group's name as nft takes it."""
     if not re.match(r"^[A-Za-z][A-Za-z0-9_-]*$", group):
-        raise AnsibleFilterError(f"The group {group} cannot be the name of a set of addresses")
+        raise ValueError(f"The group {group} cannot be the name of a set of addresses")
     return group.replace("-", "_")
 
 

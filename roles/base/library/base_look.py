@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -70,8 +70,7 @@ def parse_time(text):
     if not text or text == "n/a":
         return 0.0
     day, clock = text.split()[1:3]
-    moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S.%f")
-    return moment.replace(tzinfo=timezone.utc).timestamp()  # noqa: UP017 - Python of the host
+    return datetime.strptime(f"{day} {clock}+0000", "%Y-%m-%d %H:%M:%S.%f%z").timestamp()
 
 
 def parse_units(output):
