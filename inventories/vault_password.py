@@ -3,7 +3,7 @@
 
 Ansible runs this and reads its output; ansible.cfg names it. Ansible does not say which inventory
 is meant, so this looks at the command that called it: `-i inventories/production`, or the path of
-the file that ansible-vault edits. The password is in .vault-password in that folder, outside of git.
+the file that ansible-vault edits. The password is in .vault-password there, outside of git.
 ANSIBLE_VAULT_PASSWORD_FILE, Ansible's own variable, names another file and is stronger.
 """
 
