@@ -87,6 +87,13 @@ rehearsal-down: ## Leave nothing of the rehearsal behind; NAME=other for another
 	@$(environment) ansible
 	@$(machines) down
 
+fleet_tests = $(if $(filter-out file default,$(origin TESTS)),$(TESTS),tests/fleet)
+
+test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|trixie for one, TESTS=… for some tests.
+	@$(environment) ansible
+	@$(environment) test
+	@$(call python,test) -m tests.fleet.machines.suite --tests '$(fleet_tests)' $(addprefix --kind ,$(TOPOLOGY))
+
 clean: ## Remove all that was made here; the data of `make run` stays where it is.
 	@rm -rf .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache

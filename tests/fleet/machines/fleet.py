@@ -55,6 +55,13 @@ def up(name: str, shape: Shape, suite: str) -> Fleet:
     """Start a fleet; what a crash left of an earlier one of this name is removed first."""
     check_name(name)
     base = image.image_for(suite)
+    with locked(STATE / f".{name}"):
+        if name in running():
+            raise Refused(f"A rehearsal named {name} is up already.")
+        return _up(name, shape, suite, base)
+
+
+def _up(name: str, shape: Shape, suite: str, base: Path) -> Fleet:
     try:
         with locked(_LOCK):
             _remove(name)
@@ -65,7 +72,8 @@ def up(name: str, shape: Shape, suite: str) -> Fleet:
         fleet = Fleet(plan)
         _start(fleet, base)
     except BaseException:
-        down(name)
+        with locked(_LOCK):
+            _remove(name)
         raise
     return fleet
 
@@ -91,13 +99,13 @@ def _start(fleet: Fleet, base: Path) -> None:
 def down(name: str) -> None:
     """Leave nothing of a fleet behind, in whatever state it is; known by its name alone."""
     check_name(name)
-    places = Places(name)
-    if places.plan.exists():
-        fleet = find(name)
-        _close_connections(fleet)
-        fleet.keep_packages()
-    with locked(_LOCK):
-        _remove(name)
+    with locked(STATE / f".{name}"):
+        if name in running():
+            fleet = find(name)
+            _close_connections(fleet)
+            fleet.keep_packages()
+        with locked(_LOCK):
+            _remove(name)
 
 
 def _close_connections(fleet: Fleet) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.fleet.machines.places import ANSIBLE, PROJECT
@@ -51,7 +54,8 @@ def parse_recap(output: str) -> dict[str, dict[str, int]]:
     found = {}
     for match in _RECAP.finditer(_COLOUR.sub("", output)):
         counts = match.groupdict()
-        found[counts.pop("host")] = {name: int(value) for name, value in counts.items()}
+        host = counts.pop("host")
+        found[host] = {name: int(value) for name, value in counts.items()}
     return found
 
 
@@ -74,22 +78,50 @@ def play(fleet: str, playbook: str, *arguments: str, show: bool = False) -> Play
     # What runs this may have its own Python settings, which are not Ansible's.
     environment.pop("PYTHONPATH", None)
     started = time.monotonic()
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if show:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+    status = run_child([*command, f"playbooks/{playbook}"], environment, hear)
+    return Play(status, "".join(said), time.monotonic() - started)
+
+
+def run_child(
+    command: list[str], environment: dict[str, str], hear: Callable[[str], object] | None = None
+) -> int:
+    """Run a program in the project's folder; with everything that it started, it ends with us."""
     process = subprocess.Popen(
-        [*command, f"playbooks/{playbook}"],
+        command,
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE if hear else None,
+        stderr=subprocess.STDOUT if hear else None,
         text=True,
         errors="replace",
         env=environment,
+        start_new_session=True,
     )
-    said = []
-    with process:
-        assert process.stdout
-        for line in process.stdout:
-            said.append(line)
-            if show:
-                sys.stdout.write(line)
-                sys.stdout.flush()
-    return Play(process.returncode, "".join(said), time.monotonic() - started)
+    try:
+        for line in process.stdout or ():
+            if hear:
+                hear(line)
+        return process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        if process.stdout:
+            process.stdout.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            return
