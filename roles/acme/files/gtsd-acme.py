@@ -5,12 +5,12 @@
     gtsd-acme --tolerant    the same, but a renewal that failed early is only a warning
     gtsd-acme --renew       renew now, whatever is left (also with --tolerant)
 
-Settings are in /etc/gtsd/acme.json. A renewal is due when a third of the life is left, whether the CA
-gives 90 days, 45 or 6. certbot does the talking; its answer is judged by what lies on the disk and by
-what is served afterwards.
+Settings are in /etc/gtsd/acme.json. A renewal is due when a third of the life is left, whether the
+CA gives 90 days, 45 or 6. certbot does the talking; its answer is judged by what lies on the disk
+and by what is served afterwards.
 """
 # Paths and commands are our own; what is printed is read by Ansible or the journal.
-# ruff: noqa: INP001, S603, T201
+# ruff: noqa: S603, T201
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ from typing import Any
 SETTINGS = Path("/etc/gtsd/acme.json")
 EAB_KEY = Path("/etc/gtsd/acme-eab.key")
 CERTBOT = Path("/etc/letsencrypt")
+LOG = Path("/var/log/letsencrypt/letsencrypt.log")
+RENEWAL = CERTBOT / "renewal/gtsd.conf"
 LINEAGE = CERTBOT / "live/gtsd"
 WEBROOT = Path("/var/lib/gtsd-acme")
 DUE_SHARE, WARNING_SHARE = 1 / 3, 1 / 6
@@ -43,6 +45,10 @@ ATTEMPTS = 5
 PASSING = re.compile(
     r"badNonce|serverInternal|Connection (refused|reset|aborted)|RemoteDisconnected|[Tt]imed out"
     r"|Max retries exceeded|Service Unavailable|Bad Gateway"
+)
+NOISE = re.compile(
+    r"Saving debug log|Ask for help|See the logfile|Some challenges|Hint:|Renewing an existing"
+    r"|Requesting a certificate|An unexpected error occurred|Account registered|AttributeError: can"
 )
 # A CA that has forgotten us, as test servers do when they restart.
 FORGOTTEN = "accountDoesNotExist"
@@ -71,13 +77,23 @@ def held() -> Held | None:
     """What lies on the disk; nothing if there was no certificate yet."""
     if not (LINEAGE / "fullchain.pem").exists():
         return None
-    command = ["openssl", "x509", "-noout", "-dates", "-dateopt", "iso_8601", "-ext",
-               "subjectAltName", "-in", str(LINEAGE / "fullchain.pem")]
+    command = [
+        "openssl",
+        "x509",
+        "-noout",
+        "-dates",
+        "-dateopt",
+        "iso_8601",
+        "-ext",
+        "subjectAltName",
+        "-in",
+        str(LINEAGE / "fullchain.pem"),
+    ]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     begins, ends = (
         datetime.fromisoformat(found) for found in re.findall(r"not(?:Before|After)=(.+)", text)
     )
-    server = re.search(r"^server = (.+)$", (CERTBOT / "renewal/gtsd.conf").read_text(), re.M)
+    server = re.search(r"^server = (.+)$", RENEWAL.read_text(), re.MULTILINE)
     return Held(set(re.findall(r"DNS:([^\s,]+)", text)), server[1] if server else "", begins, ends)
 
 
@@ -94,34 +110,65 @@ def reason(settings: dict[str, Any], now: Held | None, *, forced: bool) -> str |
     return "it was asked for" if forced else None
 
 
+def said_since(offset: int) -> str:
+    """What the CA itself said: certbot 2.1 stumbles over some errors and shows only that."""
+    try:
+        with LOG.open("rb") as log:
+            log.seek(offset if offset <= LOG.stat().st_size else 0)
+            found = re.findall(
+                r"acme\.messages\.Error: (urn:ietf:params:acme:error:.+)",
+                log.read().decode(errors="replace"),
+            )
+    except OSError:
+        return ""
+    return f" | {found[-1]}" if found else ""
+
+
 def ask(settings: dict[str, Any], folder: Path) -> str:
     """One order; an empty answer is a good one."""
     lines = {
-        "server": settings["directory"], "email": settings["email"],
-        "domains": ",".join(settings["names"]), "cert-name": "gtsd", "authenticator": "webroot",
-        "webroot-path": WEBROOT, "key-type": "ecdsa", "elliptic-curve": "secp256r1",
+        "server": settings["directory"],
+        "email": settings["email"],
+        "domains": ",".join(settings["names"]),
+        "cert-name": "gtsd",
+        "authenticator": "webroot",
+        "webroot-path": WEBROOT,
+        "key-type": "ecdsa",
+        "elliptic-curve": "secp256r1",
         "deploy-hook": f"/usr/local/sbin/gtsd-edge deploy {settings['names'][0]} "
-                       f"{LINEAGE}/fullchain.pem {LINEAGE}/privkey.pem",
+        f"{LINEAGE}/fullchain.pem {LINEAGE}/privkey.pem",
     }
     if settings["eab_kid"]:
         lines |= {"eab-kid": settings["eab_kid"], "eab-hmac-key": EAB_KEY.read_text().strip()}
     # A file, not arguments: those are in the list of processes.
     config = folder / "certbot.ini"
     config.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
-    environment = {**os.environ}
+    environment, offset = {**os.environ}, LOG.stat().st_size if LOG.exists() else 0
     if settings["ca"]:
         (folder / "ca.pem").write_text(settings["ca"])
         environment["REQUESTS_CA_BUNDLE"] = str(folder / "ca.pem")
     done = subprocess.run(
-        ["/usr/bin/certbot", "certonly", "--config", str(config), "--non-interactive",
-         "--agree-tos", "--no-eff-email", "--force-renewal", "--renew-with-new-domains"],
-        capture_output=True, text=True, check=False, env=environment,
+        [
+            "/usr/bin/certbot",
+            "certonly",
+            "--config",
+            str(config),
+            "--non-interactive",
+            "--agree-tos",
+            "--no-eff-email",
+            "--force-renewal",
+            "--renew-with-new-domains",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if not done.returncode:
         return ""
-    noise = re.compile(r"^(Saving debug log|Ask for help|See the logfile|Some challenges|Hint:)|^$")
     shown = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
-    return " | ".join(line for line in shown if not noise.match(line))[-1500:] or "certbot failed"
+    text = " | ".join(line for line in shown if line and not NOISE.match(line))[-1500:]
+    return (text or "certbot failed") + said_since(offset)
 
 
 def forget_account(directory: str) -> bool:
@@ -145,8 +192,10 @@ def order(settings: dict[str, Any]) -> None:
         if known and not PASSING.search(answer):
             break
         time.sleep(2**attempt / 2)
-    raise Trouble(f"{settings['directory']} gives no certificate for "
-                  f"{', '.join(settings['names'])}: {answer}. {look_around(settings['names'])}")
+    raise Trouble(
+        f"{settings['directory']} gives no certificate for "
+        f"{', '.join(settings['names'])}: {answer}. {look_around(settings['names'])}"
+    )
 
 
 def look_around(names: list[str]) -> str:
@@ -166,22 +215,31 @@ def look_around(names: list[str]) -> str:
             continue
         url = f"http://{name}/.well-known/acme-challenge/{token}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http, our name
+            with urllib.request.urlopen(url, timeout=5) as answer:
                 what = "answers" if answer.read().decode() == token else "is answered by another"
         except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
             what = f"does not answer ({error})"
-        seen.append(f"{name} leads to {', '.join(addresses)}, where port 80 {what}, as seen from here")
+        seen.append(f"{name} leads to {', '.join(addresses)}, where port 80 {what}, seen from here")
     probe.unlink()
-    return ("Check that DNS leads each name to the edges and that port 80 is open to the world: "
-            + "; ".join(seen))
+    return (
+        "Check that DNS leads each name to the edges and that port 80 is open to the world: "
+        + "; ".join(seen)
+    )
 
 
 def serve(name: str) -> dict[str, Any]:
     """Have nginx serve what is on the disk; fails when it does not."""
     done = subprocess.run(
-        ["/usr/local/sbin/gtsd-edge", "deploy", name, f"{LINEAGE}/fullchain.pem",
-         f"{LINEAGE}/privkey.pem"],
-        capture_output=True, text=True, check=False,
+        [
+            "/usr/local/sbin/gtsd-edge",
+            "deploy",
+            name,
+            f"{LINEAGE}/fullchain.pem",
+            f"{LINEAGE}/privkey.pem",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise Trouble(done.stderr.strip())
@@ -209,9 +267,14 @@ def work(*, tolerant: bool, forced: bool) -> dict[str, Any]:
     served = serve(settings["names"][0])
     now = held()
     assert now is not None
-    return {"changed": bool(why and not warning) or served["changed"], "why": why or "",
-            "warning": warning, "serial": served["serial"], "ends": now.ends.isoformat(),
-            "days_left": (now.ends - datetime.now(UTC)).days}
+    return {
+        "changed": bool(why and not warning) or served["changed"],
+        "why": why or "",
+        "warning": warning,
+        "serial": served["serial"],
+        "ends": now.ends.isoformat(),
+        "days_left": (now.ends - datetime.now(UTC)).days,
+    }
 
 
 def main(arguments: list[str]) -> int:
@@ -223,8 +286,9 @@ def main(arguments: list[str]) -> int:
     with Path("/run/lock/gtsd-acme").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            print(json.dumps(work(tolerant="--tolerant" in arguments,
-                                  forced="--renew" in arguments)))
+            print(
+                json.dumps(work(tolerant="--tolerant" in arguments, forced="--renew" in arguments))
+            )
         except (Trouble, OSError, subprocess.SubprocessError) as error:
             print(f"gtsd-acme: {error}", file=sys.stderr)
             return 1

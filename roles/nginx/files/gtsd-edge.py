@@ -4,14 +4,14 @@
     gtsd-edge try NAME FILE          test a configuration before it replaces the live one
     gtsd-edge deploy NAME CHAIN KEY  put another public certificate in place, and serve it
     gtsd-edge settle NAME            reload (or restart) if anything changed since the last load
-    gtsd-edge stamp                  note what a starting nginx is about to load (its unit does this)
+    gtsd-edge stamp                  note what a starting nginx is about to load (for its unit)
 
 A reload that fails leaves the old workers running and says nothing; a certificate that was renewed
 but is not served is an outage that shows weeks later. So each change ends with two proofs: no old
 worker takes connections any more, and the certificate that a client gets is the one on disk.
 """
 # Paths and commands are our own or come from root; what is printed is read by Ansible.
-# ruff: noqa: INP001, S603, T201
+# ruff: noqa: S603, T201
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 TLS = Path("/etc/gtsd/tls")
@@ -42,8 +43,7 @@ LOADED = [
     Path("/etc/gtsd/pki/nginx/cert.pem"),
     Path("/etc/gtsd/pki/nginx/key.pem"),
 ]
-KEPT_VERSIONS = 3
-WAIT_S = 15.0
+KEPT_VERSIONS, WAIT_S = 3, 15.0
 
 
 class Trouble(Exception):
@@ -73,10 +73,8 @@ def stamp() -> dict[str, str]:
 
 
 def write_stamp(content: dict[str, str]) -> None:
-    """Keep it beside the pid; both go when nginx stops."""
-    draft = STAMP.with_suffix(".new")
-    draft.write_text(json.dumps(content))
-    draft.replace(STAMP)
+    """Keep it beside the pid; both go when nginx stops. Half of one counts as none."""
+    STAMP.write_text(json.dumps(content))
 
 
 def read_stamp() -> dict[str, str]:
@@ -87,23 +85,11 @@ def read_stamp() -> dict[str, str]:
         return {}
 
 
-def leaf(chain: str) -> bytes:
-    """The first certificate of a chain."""
-    end = "-----END CERTIFICATE-----"
-    return ssl.PEM_cert_to_DER_cert(chain[: chain.index(end) + len(end)])
-
-
 def serial(der: bytes) -> str:
     """The serial number, as certbot and the CA's log write it."""
-    pem = ssl.DER_cert_to_PEM_cert(der)
-    done = subprocess.run(
-        ["/usr/bin/openssl", "x509", "-noout", "-serial"],
-        input=pem,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip().removeprefix("serial=").lower()
+    command = ["/usr/bin/openssl", "x509", "-inform", "DER", "-noout", "-serial"]
+    done = subprocess.run(command, input=der, capture_output=True, check=True)
+    return done.stdout.decode().strip().removeprefix("serial=").lower()
 
 
 def put_in_place(chain: str, key: str) -> bool:
@@ -126,8 +112,10 @@ def put_in_place(chain: str, key: str) -> bool:
 
 def switch(folder: Path) -> None:
     """Point everything to one version, in one step."""
-    for link, target in ((CURRENT, folder.name), *((TLS / n, f"current/{n}") for n in
-                         ("fullchain.pem", "privkey.pem"))):
+    for link, target in (
+        (CURRENT, folder.name),
+        *((TLS / n, f"current/{n}") for n in ("fullchain.pem", "privkey.pem")),
+    ):
         if link.is_symlink() and str(link.readlink()) == target:
             continue
         draft = link.with_name(f".{link.name}.new")
@@ -161,9 +149,11 @@ def prepare(name: str) -> bool:
     draft = TLS / ".self-signed"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    run("/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes", "-days", "90", "-subj", f"/O=gtsd self-signed/CN={name[:64]}",
-        "-addext", f"subjectAltName=DNS:{name}", "-keyout", f"{draft}/key", "-out", f"{draft}/chain")
+    words = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 "
+        f"-addext subjectAltName=DNS:{name} -keyout {draft}/key -out {draft}/chain -subj"
+    )
+    run("/usr/bin/openssl", *words.split(), f"/O=gtsd self-signed/CN={name[:64]}")
     put_in_place((draft / "chain").read_text(), (draft / "key").read_text())
     shutil.rmtree(draft)
     return True
@@ -199,8 +189,10 @@ def reload() -> None:
             write_stamp(content)
             return
         time.sleep(0.05)
-    raise Trouble("nginx was told to reload, but its old workers still take connections: "
-                  "the old configuration is served; see /var/log/nginx/error.log")
+    raise Trouble(
+        "nginx was told to reload, but its old workers still take connections: "
+        "the old configuration is served; see /var/log/nginx/error.log"
+    )
 
 
 def restart() -> None:
@@ -225,7 +217,8 @@ def served(name: str) -> bytes:
 def prove(name: str) -> str:
     """The serial that is served, which must be that on disk."""
     ends = time.monotonic() + WAIT_S
-    on_disk = leaf((TLS / "fullchain.pem").read_text())
+    first, end, _ = (TLS / "fullchain.pem").read_text().partition("-----END CERTIFICATE-----")
+    on_disk = ssl.PEM_cert_to_DER_cert(first + end)
     while True:
         try:
             now = served(name)
@@ -236,8 +229,10 @@ def prove(name: str) -> str:
             if now == on_disk:
                 return serial(now)
             if time.monotonic() > ends:
-                raise Trouble(f"certificate {serial(now)} is served for {name}, "
-                              f"but {serial(on_disk)} is on disk")
+                raise Trouble(
+                    f"certificate {serial(now)} is served for {name}, "
+                    f"but {serial(on_disk)} is on disk"
+                )
         time.sleep(0.1)
 
 
@@ -275,25 +270,31 @@ def deploy(name: str, chain: str, key: str) -> dict[str, object]:
     return settle(name)
 
 
+VERBS: dict[str, Callable[..., dict[str, object]]] = {
+    "try": try_out,
+    "deploy": deploy,
+    "settle": settle,
+}
+
+
 def main(arguments: list[str]) -> int:
     """The command line; one of them at a time."""
     os.umask(0o022)
-    verbs = {"try": (try_out, 2), "deploy": (deploy, 3), "settle": (settle, 1)}
-    if arguments == ["stamp"]:
+    verb, *rest = arguments
+    if verb == "stamp":
         write_stamp(stamp())
         return 0
-    if not arguments or len(arguments) - 1 != verbs.get(arguments[0], (None, -1))[1]:
-        print(__doc__, file=sys.stderr)
-        return 2
     with Path("/run/lock/gtsd-edge").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            print(json.dumps(verbs[arguments[0]][0](*arguments[1:])))
+            print(json.dumps(VERBS[verb](*rest)))
         except (Trouble, OSError, ssl.SSLError, subprocess.SubprocessError) as error:
-            print(f"gtsd-edge {arguments[0]}: {error}", file=sys.stderr)
+            print(f"gtsd-edge {verb}: {error}", file=sys.stderr)
             return 1
     return 0
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     sys.exit(main(sys.argv[1:]))
