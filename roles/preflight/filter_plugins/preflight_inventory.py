@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import ipaddress
 import re
@@ -91,21 +92,22 @@ def _strength() -> Any:
     return module
 
 
+@functools.cache
+def _page(path: Path) -> Mapping[str, Any]:
+    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+
+
 def known_variables(roles: str, shared: Iterable[str]) -> tuple[set[str], set[str]]:
     """All variables that mean something, and the prefixes that belong to us."""
     known = {*PAGE, *shared}
     prefixes = {"gtsd"}
     for role in sorted(path for path in Path(roles).iterdir() if path.is_dir()):
         prefixes.add(role.name)
-        defaults, specs = role / "defaults" / "main.yml", role / "meta" / "argument_specs.yml"
-        if defaults.exists():
-            known |= set(yaml.safe_load(defaults.read_text()) or {})
-        if specs.exists():
-            entries = (yaml.safe_load(specs.read_text()) or {}).get("argument_specs", {})
-            for entry in entries.values():
-                known |= set(entry.get("options") or {})
+        known |= set(_page(role / "defaults" / "main.yml"))
+        for entry in _page(role / "meta" / "argument_specs.yml").get("argument_specs", {}).values():
+            known |= set(entry.get("options") or {})
     for page in (Path(roles).parent / "playbooks" / "group_vars" / "all").glob("*.yml"):
-        known |= set(yaml.safe_load(page.read_text()) or {})
+        known |= set(_page(page))
     return known, prefixes
 
 

@@ -20,7 +20,8 @@ def _row(mark: str, check: str, says: str, width: int) -> str:
         check = ""
     for line in says.splitlines() or [""]:
         lines += textwrap.wrap(line, _WIDTH - len(margin), break_long_words=False) or [""]
-    return f"  {mark:<5} {check:<{width}}  " + f"\n{margin}".join(lines)
+    text = f"  {mark:<5} {check:<{width}}  " + f"\n{margin}".join(lines)
+    return text.rstrip()
 
 
 def _of_host(findings: list[Finding]) -> list[str]:

@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 PROC = Path("/proc")
 _LISTENING = "0A"
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
@@ -183,6 +181,9 @@ def probe(module: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Answer, in check mode too: nothing is changed in either."""
+    # Here, so that the rest can be tried without Ansible.
+    from ansible.module_utils.basic import AnsibleModule
+
     lists = {"type": "list", "elements": "dict", "default": []}
     names = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
