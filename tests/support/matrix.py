@@ -39,14 +39,14 @@ def _ports(entries: Iterable[object], names: Mapping[str, int]) -> frozenset[int
     return frozenset(found)
 
 
-def read_links(text: str) -> list[Link]:
-    """The rows of a ports.yml."""
+def read_links(text: str, extra: Iterable[Mapping[str, Any]] = ()) -> list[Link]:
+    """The rows of a ports.yml and those that an inventory adds, as far as they are about TCP."""
     page: dict[str, Any] = yaml.safe_load(text)
+    names: dict[str, int] = page["gtsd_ports"]
+    rows = [row for row in [*page["gtsd_links"], *extra] if row.get("protocol", "tcp") == "tcp"]
     return [
-        Link(
-            row["name"], _ports(row["ports"], page["gtsd_ports"]), row["to"], frozenset(row["from"])
-        )
-        for row in page["gtsd_links"]
+        Link(row["name"], _ports(row["ports"], names), row["to"], frozenset(row["from"]))
+        for row in rows
     ]
 
 
@@ -83,7 +83,13 @@ def open_ports(
     return frozenset().union(*named) | (open_ports(rows, groups, target) & set(egress))
 
 
-def of_project(root: Path) -> tuple[list[Link], frozenset[int]]:
+def of_project(root: Path, inventory: str | None = None) -> tuple[list[Link], frozenset[int]]:
     """The table of the project, and what every host may open to the world."""
-    links = read_links((root / "playbooks/group_vars/all/ports.yml").read_text())
-    return links, read_egress((root / "roles/base/defaults/main.yml").read_text())
+    table = (root / "playbooks/group_vars/all/ports.yml").read_text()
+    defaults = (root / "roles/base/defaults/main.yml").read_text()
+    own: dict[str, Any] = {}
+    if inventory is not None:
+        page = root / "inventories" / inventory / "group_vars/all/main.yml"
+        own = yaml.safe_load(page.read_text())
+    egress = yaml.safe_dump(own) if "base_egress" in own else defaults
+    return read_links(table, own.get("base_extra_links", ())), read_egress(egress)
