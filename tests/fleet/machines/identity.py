@@ -27,8 +27,6 @@ SECRETS = (
     "redis_haproxy_password",
     "redis_admin_password",
     "gtsd_jwt_secret",
-    "gtsd_s3_access_key_id",
-    "gtsd_s3_secret_access_key",
 )
 
 

@@ -60,9 +60,8 @@ class Report:
 
 
 @contextmanager
-def kept(kind: str) -> Iterator[fleet.Fleet]:
+def kept(kind: str, name: str) -> Iterator[fleet.Fleet]:
     """A fleet that is gone afterwards, even if this process is killed."""
-    name = f"test{kind}"
     shape, suite = KINDS[kind]
     command = [sys.executable, "-m", "tests.fleet.machines.keeper", name]
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
@@ -80,7 +79,7 @@ def try_kind(kind: str, tests: Sequence[str], report: Report) -> None:
     prerequisites.check(SHAPES[shape], suite)
     image.image_for(suite)
     started = time.monotonic()
-    with kept(kind) as found:
+    with kept(kind, f"test{kind}") as found:
         name = found.plan.name
         first = plays.play(name, "site.yml", show=True)
         found.keep_packages()
