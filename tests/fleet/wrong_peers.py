@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import ipaddress
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,11 +69,11 @@ class Authority:
         )
         return Authority(certificate, key)
 
-    def issue(self, identity: Identity, expired: bool = False) -> str:
+    def issue(self, identity: Identity, expired: bool = False, days: int = 1) -> str:
         """Key and certificate in one PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
-        start, end = (now - 3 * _DAY, now - _DAY) if expired else (now - _DAY, now + _DAY)
+        start, end = (now - 3 * _DAY, now - _DAY) if expired else (now - _DAY, now + days * _DAY)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         public, ours = key.public_key(), self._key.public_key()
         signed = (
@@ -151,16 +149,22 @@ def attempts(link: Link, authority: Authority) -> dict[str, Attempt]:
     }
 
 
-def outcomes(
-    tried: Mapping[str, Attempt], command: Sequence[str] = (sys.executable, "-")
-) -> dict[str, str]:
-    """What came of each; ``command`` starts a Python where the client is: ssh host python3 -."""
+def identities(authority: Authority, whom: Identity) -> dict[str, str]:
+    """What an impostor shows as a server, rightly and in four wrong ways; "" is plaintext."""
+    stranger = Identity(whom.unit, "somebody.else.internal")
+    return {
+        RIGHT: authority.issue(whom),
+        "other CA": authority.impostor().issue(whom),
+        "wrong name": authority.issue(stranger),
+        "expired": authority.issue(whom, expired=True),
+        "plaintext": "",
+    }
+
+
+def outcomes(tried: Mapping[str, Attempt], run: Callable[[str], str]) -> dict[str, str]:
+    """What came of each; ``run`` gives a script to a Python where the client is."""
     script = f"{inspect.getsource(tls_probe)}\nmain({list(tried.values())!r})\n"
-    done = subprocess.run(
-        command, input=script, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    told: list[str] = json.loads(done.stdout)
+    told: list[str] = json.loads(run(script))
     return dict(zip(tried, told, strict=True))
 
 
