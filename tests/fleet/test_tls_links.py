@@ -182,7 +182,7 @@ def test_a_program_refuses_four_wrong_servers(
 def test_the_world_is_shown_the_public_name_and_nothing_else(
     fleet: TestedFleet, authority: Authority, kind: str
 ) -> None:
-    """Who has other ideas of the edge gets no answer; what expires is for the tests of role acme."""
+    """Who has other ideas of the edge gets no answer; how it ends is for the tests of role acme."""
     right = Attempt(
         protocol="http",
         address=fleet.address(fleet.names("edge")[0]),
