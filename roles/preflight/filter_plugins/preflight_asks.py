@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Variables = Mapping[str, Any]
@@ -40,7 +40,7 @@ def numbers(port: Any, target: Variables) -> list[int]:
 
 
 def _links(
-    host: str, groups: Groups, hostvars: Mapping[str, Variables], matrix: list[Mapping[str, Any]]
+    host: str, groups: Groups, hostvars: Mapping[str, Variables], matrix: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     mine = {name for name, members in groups.items() if host in members}
     for row in matrix:
@@ -70,7 +70,7 @@ def preflight_asks(
     host: str,
     hostvars: Mapping[str, Variables],
     groups: Groups,
-    matrix: list[Mapping[str, Any]],
+    matrix: Sequence[Mapping[str, Any]],
     scope: str,
 ) -> dict[str, Any]:
     """The arguments for one host. Before a deployment only the host itself is of interest."""

@@ -181,13 +181,20 @@ def of_name(host: str, probe: Probe, domain: str, addresses: list[str]) -> Findi
     return limit(host, "name", not foreign, ", ".join(sorted(found)), bad)
 
 
+def _reason(answer: Mapping[str, Any]) -> str:
+    """The host's own last words rather than Ansible's about them."""
+    inner = [answer, *(answer.get("failed_modules") or {}).values()]
+    words = [str(item.get("module_stderr") or "").strip() for item in inner]
+    return next((text.splitlines()[-1] for text in words if text), str(answer.get("msg") or ""))
+
+
 def answers(hostvars: Mapping[str, Any], hosts: list[str]) -> dict[str, Probe]:
     """What each host answered, or why it did not."""
     found: dict[str, Probe] = {}
     for host in hosts:
         answer = hostvars[host].get("__preflight_answer") or {}
-        why = {"failed": answer.get("msg"), "unreachable": answer.get("unreachable", False)}
-        found[host] = answer.get("probe") or why
+        away = answer.get("unreachable", False)
+        found[host] = answer.get("probe") or {"failed": _reason(answer), "unreachable": away}
     return found
 
 

@@ -174,7 +174,7 @@ def test_a_host_is_asked_for_what_its_groups_do() -> None:
     groups = {"all": ["e", "a", "d"], "edge": ["e"], "app": ["a"], "database": ["d"]}
     shared = {"gtsd_ports": PORTS, "gtsd_domain": "api.example.com", "gtsd_instances": 2}
     hostvars = {name: {**shared, "gtsd_address": f"10.0.0.{name}"} for name in groups["all"]}
-    matrix = [
+    matrix: list[dict[str, Any]] = [
         {"name": "api", "ports": ["8441-8504"], "to": "app", "from": ["edge"]},
         {"name": "postgresql", "ports": [5432], "to": "database", "from": ["app", "database"]},
         {"name": "ssh", "ports": [22], "to": "all", "from": ["any"]},
