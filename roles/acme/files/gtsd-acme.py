@@ -145,8 +145,7 @@ def ask(settings: dict[str, Any], folder: Path) -> str:
     config.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
     environment, offset = {**os.environ}, LOG.stat().st_size if LOG.exists() else 0
     if settings["ca"]:
-        (folder / "ca.pem").write_text(settings["ca"])
-        environment["REQUESTS_CA_BUNDLE"] = str(folder / "ca.pem")
+        environment["REQUESTS_CA_BUNDLE"] = settings["ca"]
     done = subprocess.run(
         [
             "/usr/bin/certbot",
