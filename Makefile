@@ -77,7 +77,7 @@ new-environment: ## Write inventories/NAME with fresh random secrets, encrypted:
 	@$(environment) ansible
 	@$(call python,ansible) inventories/new_environment.py "$(NAME)"
 
-machines = $(call python,ansible) -m tests.fleet.machines --name $(or $(NAME),rehearsal)
+machines = $(call python,ansible) -m tests.fleet.machines --name $(if $(findstring command,$(origin NAME)),$(NAME),rehearsal)
 
 rehearsal: ## Start real hosts here as root, run site.yml, answer over HTTPS; TOPOLOGY=full IMAGE=trixie NAME=other.
 	@$(environment) ansible

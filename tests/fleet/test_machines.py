@@ -93,12 +93,12 @@ def test_a_fleet_ends_with_the_process_that_keeps_it(nobody: None, fleet: Tested
 def test_a_host_whose_plug_was_pulled_boots_anew(second: TestedFleet) -> None:
     """Its disk is as it was, its memory is not."""
     boot = "cat /run/booted 2>/dev/null || echo none"
-    second.host("vm1").check_output("touch /root/kept; echo first > /run/booted")
+    second.host("vm1").check_output("touch /var/lib/kept; echo first > /run/booted")
     second.pull_plug("vm1")
     assert second.open_ports(None, "vm1", "22") == set()
     second.power_on("vm1")
     assert second.host("vm1").check_output(boot) == "none"
-    assert second.host("vm1").file("/root/kept").exists
+    assert second.host("vm1").file("/var/lib/kept").exists
 
 
 def test_a_firewall_that_nobody_loads_at_boot_is_gone_after_it(second: TestedFleet) -> None:

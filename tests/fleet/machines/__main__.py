@@ -9,7 +9,7 @@ import time
 
 from tests.fleet.machines import cgroups, fleet, network, prerequisites, rehearsal
 from tests.fleet.machines.commands import Refused, say
-from tests.fleet.machines.places import Places
+from tests.fleet.machines.places import Places, running
 from tests.fleet.machines.shapes import SHAPES, SUITES, check_name, namespace_name
 
 _POWER = ("start", "stop", "kill", "reboot")
@@ -98,6 +98,8 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         check_name(options.name)
+        if options.command not in {"up", "rehearse"} or options.name in running():
+            prerequisites.check_root()
         if options.command == "up":
             _up(options)
         elif options.command == "rehearse":
@@ -109,6 +111,9 @@ def main() -> int:
     except (Refused, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; `status` tells what is up, `down` takes it away.\n")
+        return 130
     return 0
 
 

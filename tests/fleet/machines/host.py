@@ -160,7 +160,8 @@ class Host:
     def _is_booted(self) -> bool:
         first = self._first_process()
         # Its /run is a file system of its own, seen through the host's first process.
-        return first is not None and not Path(f"/proc/{first}/root/run/nologin").exists()
+        sent_away = Path("/proc", str(first), "root", "run", "nologin")
+        return first is not None and not sent_away.exists()
 
     def power_off(self, within: float = 60) -> None:
         """As `poweroff` does; the plug is pulled after a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -28,6 +29,7 @@ PACKAGES = {
     "update-ca-certificates": "ca-certificates",
 }
 _SUPPORTED = ("12", "13")
+_NEEDS_ROOT = "A rehearsal needs root, since it mounts disks and makes networks."
 
 
 def check(shape: Shape, suite: str) -> None:
@@ -43,11 +45,17 @@ def check(shape: Shape, suite: str) -> None:
     image.check_suite_known(suite)
 
 
+def check_root() -> None:
+    """Enough for a fleet that is up."""
+    if os.geteuid() != 0:
+        raise Refused(_NEEDS_ROOT)
+
+
 def _first_of_all() -> list[str]:
     """Without these, nothing else can be looked at."""
     faults = []
     if os.geteuid() != 0:
-        faults.append("A rehearsal needs root, since it mounts disks and makes networks.")
+        faults.append(_NEEDS_ROOT)
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -122,6 +130,24 @@ def _nftables() -> str | None:
     return None
 
 
+def _firewall() -> str | None:
+    told = json.loads(run("nft", "--json", "list", "chains"))
+    chains = [entry["chain"] for entry in told["nftables"] if "chain" in entry]
+    return closed_chain(chains)
+
+
+def closed_chain(chains: list[dict[str, str]]) -> str | None:
+    """A firewall of this machine that our own rules cannot open."""
+    for chain in chains:
+        if chain.get("hook") in {"forward", "input"} and chain.get("policy") == "drop":
+            name = f"{chain['family']} {chain['table']} {chain['name']}"
+            return (
+                f"This machine's firewall drops what it does not know (chain {name}), so hosts"
+                " would reach neither packages nor the certificate authority."
+            )
+    return None
+
+
 def _cgroups() -> str | None:
     if not cgroups.is_pure() and not (cgroups.ROOT / "unified").is_dir():
         return f"This machine mounts no control groups of version 2 at {cgroups.ROOT}."
@@ -174,6 +200,7 @@ _LOOKS: tuple[Callable[[], str | None], ...] = (
     _namespaces,
     _bridge,
     _nftables,
+    _firewall,
     _cgroups,
     _resolver,
     _port,

@@ -61,6 +61,17 @@ def test_without_a_rehearsal_the_inventory_says_so() -> None:
     assert result.stderr == "No rehearsal named nosuchfleet runs here; start it: make rehearsal\n"
 
 
+def test_a_firewall_that_would_be_in_the_way_is_named() -> None:
+    """Rules of ours cannot open what another table drops."""
+    open_one = {"family": "ip", "table": "gtsd_x", "name": "out", "hook": "forward"}
+    closed = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
+    assert prerequisites.closed_chain([{**open_one, "policy": "accept"}]) is None
+    assert "chain ip filter FORWARD" in (
+        prerequisites.closed_chain([open_one, {**closed, "policy": "drop"}]) or ""
+    )
+    assert prerequisites.closed_chain([{**closed, "hook": "output", "policy": "drop"}]) is None
+
+
 def test_a_missing_program_is_named_by_its_package() -> None:
     """Each package once, and only those whose program is not there."""
     gone = {"ip", "nft"}
