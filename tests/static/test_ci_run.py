@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_PROGRAMS = ["bash", "cat", "chmod", "dirname", "env", "git", "id", "mktemp", "rm"]
+_PROGRAMS = ["bash", "cat", "chmod", "dirname", "env", "git", "id", "mkdir", "mktemp", "rm"]
 
 
 class Machine:
@@ -99,3 +99,18 @@ def test_each_step_says_how_long_it_took(machine: Machine) -> None:
         "ok N s make lint",
         "ok N s make test",
     ]
+
+
+def test_the_verdict_is_kept_for_this_very_checkout(machine: Machine) -> None:
+    """Preflight asks which commit it was; outside of a repository there is none to name."""
+    checkout = machine._script.parents[1]
+    verdict = checkout / "dist" / "ci-verdict"
+    machine.run()
+    assert not verdict.exists()
+    person = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"]
+    for words in (["init", "-q"], ["add", ".ci"], [*person, "commit", "-q", "-m", "One"]):
+        subprocess.run(["git", *words], cwd=checkout, check=True)
+    machine.run("test")
+    commit, *steps = verdict.read_text().splitlines()
+    assert re.fullmatch(r"[0-9a-f]{40}", commit)
+    assert [step.split()[0] for step in steps] == ["ok", "ok", "FAILED"]
