@@ -40,7 +40,6 @@ RENEWAL = CERTBOT / "renewal/gtsd.conf"
 LINEAGE = CERTBOT / "live/gtsd"
 WEBROOT = Path("/var/lib/gtsd-acme")
 DUE_SHARE, WARNING_SHARE = 1 / 3, 1 / 6
-ATTEMPTS = 5
 # Worth another try at once. Not a name that could not be validated: CAs count those, five an hour.
 PASSING = re.compile(
     r"badNonce|serverInternal|Connection (refused|reset|aborted)|RemoteDisconnected|[Tt]imed out"
@@ -182,15 +181,15 @@ def forget_account(directory: str) -> bool:
 def order(settings: dict[str, Any]) -> None:
     """Ask until the CA gives a certificate or a reason that will not pass."""
     answer = ""
-    for attempt in range(ATTEMPTS):
+    for pause in (0.5, 1.0, 2.0, 4.0, None):
         with tempfile.TemporaryDirectory(prefix="gtsd-acme-") as folder:
             answer = ask(settings, Path(folder))
         if not answer:
             return
         known = FORGOTTEN not in answer or not forget_account(settings["directory"])
-        if known and not PASSING.search(answer):
+        if pause is None or (known and not PASSING.search(answer)):
             break
-        time.sleep(2**attempt / 2)
+        time.sleep(pause)
     raise Trouble(
         f"{settings['directory']} gives no certificate for "
         f"{', '.join(settings['names'])}: {answer}. {look_around(settings['names'])}"
