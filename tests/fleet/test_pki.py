@@ -158,11 +158,10 @@ def test_a_run_that_was_killed_before_its_reload_is_made_up_for(fleet: TestedFle
     """Only the mark tells: the files are right, and the server shows the old certificate."""
     cache = fleet.names("cache")[0]
     inside = fleet.host(cache)
-    kept = inside.check_output(f"cp -a {PKI}/redis /root/before; echo done")
-    assert kept == "done"
+    inside.check_output(f"cp -a {PKI}/redis /run/before")
     assert fleet.play("renew.yml", "-e", "pki_renew_all=true").rc == 0
     served = _serial_served(fleet, cache, "redis")
-    inside.check_output(f"cp -a /root/before/cert.pem {PKI}/redis/cert.pem; rm -r /root/before")
+    inside.check_output(f"cp -a /run/before/cert.pem {PKI}/redis/cert.pem; rm -r /run/before")
     assert _serial(fleet, cache, "redis") != served
     _write(fleet, cache, f"{PKI}/redis/unserved-certificate", "")
     assert fleet.play("renew.yml").rc == 0
