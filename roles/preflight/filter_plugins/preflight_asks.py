@@ -40,7 +40,10 @@ def numbers(port: Any, target: Variables) -> list[int]:
 
 
 def _links(
-    host: str, groups: Groups, hostvars: Mapping[str, Variables], matrix: Sequence[Mapping[str, Any]]
+    host: str,
+    groups: Groups,
+    hostvars: Mapping[str, Variables],
+    matrix: Sequence[Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     mine = {name for name, members in groups.items() if host in members}
     for row in matrix:

@@ -15,6 +15,7 @@ _WORST = ("red", "unchecked", "green")
 EVERYWHERE = "deployment"
 CHECKLIST = "checklist"
 _PROMETHEUS = "9090"
+_NO_BACKUP = "no backup target is configured"
 
 
 def _finding(check: str, state: str, says: str, host: str = EVERYWHERE) -> Finding:
@@ -89,7 +90,7 @@ def preflight_checklist(
         ),
         "Environment variables are configured": _worst(findings, ("settings",)),
         "SSL/TLS certificates are configured": _worst(findings, ("certificate", "served")),
-        "Database backups are enabled": ("unchecked", "no backup target is configured"),
+        "Database backups are enabled": ("unchecked", _NO_BACKUP),
         "Monitoring and alerting are set up": _monitoring(hostvars, monitors),
         "Health check endpoints are working": _worst(findings, ("health",)),
         "Security scans pass": _ci(checkout, "make audit"),
@@ -123,26 +124,37 @@ def _number(variables: Mapping[str, Any], roles: str, name: str) -> int | None:
 def preflight_budget(
     hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], roles: str
 ) -> Finding:
-    """Hosts × what each may open, and a reserve, against what PostgreSQL accepts."""
+    """What the pools of all app hosts may open, and a reserve, against what PostgreSQL accepts.
+
+    Instances share their host's pool, so their number does not count here.
+    """
     check = "connections"
-    names = ("pgbouncer_pool_size", "postgresql_max_connections", "postgresql_reserved_connections")
-    homes = ("app", "database", "database")
-    values = {
-        name: _number(hostvars[groups[home][0]], roles, name)
-        for name, home in zip(names, homes, strict=True)
-    }
-    unknown = [name for name, value in values.items() if value is None]
-    if unknown:
-        return _finding(check, "unchecked", f"{unknown[0]} is computed on the host")
-    pool, most, reserve = (int(value or 0) for value in values.values())
-    hosts = len(groups["app"])
-    total = hosts * pool + reserve
-    sum_ = f"{hosts} app hosts × {pool} + {reserve} in reserve = {total} of {most}"
+    wanted = [(host, "pgbouncer_pool_size") for host in groups["app"]]
+    database = groups["database"][0]
+    wanted += [(database, f"postgresql_{name}_connections") for name in ("reserved", "max")]
+    values = [_number(hostvars[host], roles, name) for host, name in wanted]
+    for (host, name), value in zip(wanted, values, strict=True):
+        if value is None:
+            return _finding(check, "unchecked", f"{name} of {host} is computed there")
+    *pools, reserve, most = (int(value or 0) for value in values)
+    total = sum(pools) + reserve
+    sum_ = f"pools of {' + '.join(map(str, pools))}, {reserve} in reserve: {total} of {most}"
     if total <= most:
         return _finding(check, "green", sum_)
-    return _finding(
-        check, "red", f"{sum_}: lower pgbouncer_pool_size or raise postgresql_max_connections"
-    )
+    mend = "lower pgbouncer_pool_size or raise postgresql_max_connections"
+    return _finding(check, "red", f"{sum_}: {mend}")
+
+
+def preflight_deployment(
+    hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], roles: str
+) -> list[Finding]:
+    """What no single host tells. A wrong inventory does not get as far as this."""
+    return [
+        _finding("inventory", "green", f"{len(groups['all'])} hosts"),
+        _finding("secrets", "green", "present and strong"),
+        preflight_budget(hostvars, groups, roles),
+        _finding("backup target", "unchecked", _NO_BACKUP),
+    ]
 
 
 class FilterModule:
@@ -153,5 +165,5 @@ class FilterModule:
         return {
             "preflight_checkout": preflight_checkout,
             "preflight_checklist": preflight_checklist,
-            "preflight_budget": preflight_budget,
+            "preflight_deployment": preflight_deployment,
         }

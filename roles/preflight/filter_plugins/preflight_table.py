@@ -8,16 +8,21 @@ from typing import Any
 
 Finding = dict[str, str]
 _WIDTH = 110
-_COLUMN = 44
+_COLUMN = 30
 _MARK = {"red": "RED", "unchecked": "-"}
 
 
 def _row(mark: str, check: str, says: str, width: int) -> str:
+    if len(check) > width:
+        return textwrap.fill(
+            f"{check}: {says}",
+            _WIDTH,
+            initial_indent=f"  {mark:<5} ",
+            subsequent_indent=" " * 8,
+            break_long_words=False,
+        )
     margin = " " * (width + 10)
     lines: list[str] = []
-    if len(check) > width:
-        says = f"{check}: {says}"
-        check = ""
     for line in says.splitlines() or [""]:
         lines += textwrap.wrap(line, _WIDTH - len(margin), break_long_words=False) or [""]
     text = f"  {mark:<5} {check:<{width}}  " + f"\n{margin}".join(lines)

@@ -110,19 +110,23 @@ def test_the_budget_counts_every_app_host_and_the_reserve(
     tmp_path: Path, most: Any, state: str
 ) -> None:
     """hosts × pool + reserve ≤ max_connections; the inventory is stronger than a role's default."""
-    defaults = tmp_path / "postgresql" / "defaults" / "main.yml"
-    defaults.parent.mkdir(parents=True)
-    defaults.write_text("postgresql_max_connections: 9\npostgresql_reserved_connections: 25\n")
+    for name, text in (
+        ("postgresql", "postgresql_max_connections: 9\npostgresql_reserved_connections: 25\n"),
+        ("pgbouncer", "pgbouncer_pool_size: 20\n"),
+    ):
+        defaults = tmp_path / name / "defaults" / "main.yml"
+        defaults.parent.mkdir(parents=True)
+        defaults.write_text(text)
     hostvars = {
-        "app1": {"pgbouncer_pool_size": 20},
-        "app2": {},
+        "app1": {},
+        "app2": {"pgbouncer_pool_size": ""},
         "db1": {"postgresql_max_connections": most},
     }
     groups = {"app": ["app1", "app2"], "database": ["db1"]}
     found = checklist.preflight_budget(hostvars, groups, str(tmp_path))
     assert found["state"] == state
     if state != "unchecked":
-        assert f"2 app hosts × 20 + 25 in reserve = 65 of {most}" in found["says"]
+        assert found["says"].startswith(f"pools of 20 + 20, 25 in reserve: 65 of {most}")
 
 
 def test_the_table_shows_red_first_and_joins_what_has_one_reason() -> None:
