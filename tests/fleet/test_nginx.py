@@ -17,6 +17,9 @@ pytestmark = pytest.mark.shape("small", "full", "trixie")
 
 HOST = f"Host: {PUBLIC_NAME}\r\n".encode()
 
+# The log is written once a second.
+LOG_DELAY_S = 1.5
+
 
 def speak(fleet: TestedFleet, data: bytes, *, tls: bool = True, name: str = PUBLIC_NAME) -> bytes:
     """Everything that the edge says to these bytes, until it is silent for long or closes."""
@@ -90,6 +93,7 @@ def test_the_api_answers_where_the_edge_closes_nothing(fleet: TestedFleet) -> No
     """The control of the closed paths: the API itself has metrics, and knows no path like this."""
     answer = speak(fleet, b"GET /nothing HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
     assert envelope(answer)[0] == 404
+    time.sleep(LOG_DELAY_S)
     edge = fleet.host(fleet.names("edge")[0])
     last = edge.check_output(
         "tail -n 200 /var/log/nginx/access.log | grep '\"/nothing\"' | tail -n 1"
@@ -183,7 +187,7 @@ def test_the_log_has_no_query_and_no_token(fleet: TestedFleet) -> None:
     fleet.outside_curl(
         f"/nothing/at-all?token={secret}", "--header", f"Authorization: Bearer {secret}"
     )
-    time.sleep(1.5)
+    time.sleep(LOG_DELAY_S)
     edge = fleet.host(fleet.names("edge")[0])
     lines = edge.check_output("tail -n 50 /var/log/nginx/access.log").splitlines()
     entry = next(found for found in map(json.loads, lines) if found["path"] == "/nothing/at-all")

@@ -109,6 +109,12 @@ def reason(settings: dict[str, Any], now: Held | None, *, forced: bool) -> str |
     return "it was asked for" if forced else None
 
 
+def deployment(name: str) -> list[str]:
+    """The command that puts certbot's certificate in service."""
+    files = [f"{LINEAGE}/fullchain.pem", f"{LINEAGE}/privkey.pem"]
+    return ["/usr/local/sbin/gtsd-edge", "deploy", name, *files]
+
+
 def said_since(offset: int) -> str:
     """What the CA itself said: certbot 2.1 stumbles over some errors and shows only that."""
     try:
@@ -134,15 +140,18 @@ def ask(settings: dict[str, Any], folder: Path) -> str:
         "webroot-path": WEBROOT,
         "key-type": "ecdsa",
         "elliptic-curve": "secp256r1",
-        "deploy-hook": f"/usr/local/sbin/gtsd-edge deploy {settings['names'][0]} "
-        f"{LINEAGE}/fullchain.pem {LINEAGE}/privkey.pem",
+        # For whoever runs certbot by hand. We deploy ourselves: certbot forgives a failed hook.
+        "deploy-hook": f'[ -n "$GTSD_ACME" ] || {" ".join(deployment(settings["names"][0]))}',
     }
     if settings["eab_kid"]:
         lines |= {"eab-kid": settings["eab_kid"], "eab-hmac-key": EAB_KEY.read_text().strip()}
     # A file, not arguments: those are in the list of processes.
     config = folder / "certbot.ini"
     config.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
-    environment, offset = {**os.environ}, LOG.stat().st_size if LOG.exists() else 0
+    environment, offset = (
+        {**os.environ, "GTSD_ACME": "1"},
+        LOG.stat().st_size if LOG.exists() else 0,
+    )
     if settings["ca"]:
         environment["REQUESTS_CA_BUNDLE"] = settings["ca"]
     done = subprocess.run(
@@ -227,18 +236,7 @@ def look_around(names: list[str]) -> str:
 
 def serve(name: str) -> dict[str, Any]:
     """Have nginx serve what is on the disk; fails when it does not."""
-    done = subprocess.run(
-        [
-            "/usr/local/sbin/gtsd-edge",
-            "deploy",
-            name,
-            f"{LINEAGE}/fullchain.pem",
-            f"{LINEAGE}/privkey.pem",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run(deployment(name), capture_output=True, text=True, check=False)
     if done.returncode:
         raise Trouble(done.stderr.strip())
     return dict(json.loads(done.stdout))
