@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import shutil
 import time
@@ -29,9 +30,10 @@ _APT = 'APT::Install-Recommends "false";\nDpkg::Options { "--force-unsafe-io"; }
 
 def _recipe() -> str:
     """Changes when the image would come out differently."""
-    parts = [Path(__file__).read_bytes(), _INIT.read_bytes(), *map(str.encode, packages.settings())]
-    parts.append(packages.mirrors().sources("").encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+    steps = [inspect.getsource(step) for step in (_build, _configure, _finish)]
+    contents = [_INIT.read_text(), _APT, *_INCLUDED]
+    machine = [*packages.settings(), packages.mirrors().sources("")]
+    return hashlib.sha256("\0".join(steps + contents + machine).encode()).hexdigest()[:12]
 
 
 def image_for(suite: str) -> Path:
@@ -45,6 +47,7 @@ def image_for(suite: str) -> Path:
             started = time.monotonic()
             say(f"making the image of Debian {suite} (once a week, about a minute)")
             image = _build(suite, folder / f"image-{recipe}-{int(time.time())}")
+            thin_out(_kept(suite))
             say(f"the image was made in {time.monotonic() - started:.0f} s")
         _forget_others(folder, image)
         return image
@@ -135,6 +138,18 @@ def keep_packages(suite: str, upper: Path) -> int:
             os.link(package, _kept(suite) / package.name)
             new += 1
     return new
+
+
+def thin_out(folder: Path) -> None:
+    """Keep the two newest versions of each package; others are not asked for any more."""
+    versions: dict[tuple[str, str], list[Path]] = {}
+    for path in folder.glob("*_*_*.deb"):
+        name, _, architecture = path.name.split("_")
+        versions.setdefault((name, architecture), []).append(path)
+    for paths in versions.values():
+        # The time of a downloaded file is the time when its archive got it.
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime)[:-2]:
+            path.unlink()
 
 
 def check_suite_known(suite: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
 from tests.fleet.machines import network
 from tests.fleet.machines.commands import Refused
+from tests.fleet.machines.image import thin_out
 from tests.fleet.machines.packages import (
     Mirrors,
     carried_settings,
@@ -58,6 +61,16 @@ def test_only_settings_that_lead_to_the_mirror_are_carried() -> None:
         'Acquire::Check-Date "false";',
         'Acquire::https::Proxy "http://proxy:3129";',
     ]
+
+
+def test_kept_packages_do_not_grow_for_ever(tmp_path: Path) -> None:
+    """The two newest versions stay, by the time when the archive got them."""
+    for age, name in enumerate(["a_3_all.deb", "a_2_all.deb", "a_1_all.deb", "b_1_amd64.deb"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    thin_out(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["a_2_all.deb", "a_3_all.deb", "b_1_amd64.deb"]
 
 
 def test_destinations_keep_their_ports() -> None:
