@@ -1,7 +1,7 @@
 """What has to be said to PostgreSQL so that its roles and rights are as wanted.
 
 The state is read by one query, compared here, and only differences become statements. A password is
-sent as the verifier that PostgreSQL stores: no log, view of statements or network sees the password.
+sent as the verifier that PostgreSQL stores: no log, statistics or network sees the password.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 ITERATIONS = 4096
@@ -156,8 +156,7 @@ def seconds(timestamp: str) -> int:
     words = timestamp.split()
     if len(words) != 4:
         return 0
-    moment = datetime.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S")
-    return int(moment.replace(tzinfo=UTC).timestamp())
+    return int(datetime.fromisoformat(f"{words[1]} {words[2]}+00:00").timestamp())
 
 
 class FilterModule:
