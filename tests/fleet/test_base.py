@@ -244,7 +244,7 @@ def test_what_was_switched_off_or_changed_is_put_back_and_named(fleet: TestedFle
     [
         ("base_admins", [], "must name at least one admin"),
         ("base_admins", [{"name": "ada", "keys": ["ssh-dss AAAA x"]}], "no public keys"),
-        ("base_admins_removed", ["ops"], "ops"),
+        ("base_admins_removed", ["ops"], "and not in base_admins_removed"),
         ("base_ssh_networks", ["203.0.113.0/24"], "from where Ansible comes"),
         (
             "base_extra_links",
