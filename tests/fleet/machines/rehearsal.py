@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from dataclasses import dataclass, field
 
@@ -35,7 +36,7 @@ def rehearse(name: str, shape: Shape, suite: str) -> None:
     """Everything that an operator does for production, with hosts that are made here."""
     times = Times()
     found = have_fleet(name, shape, suite, times)
-    build_release()
+    give_release(name)
     times.end("release archive")
     result = play(name, "site.yml", show=True)
     times.end("site.yml")
@@ -71,13 +72,19 @@ def have_fleet(name: str, shape: Shape, suite: str, times: Times) -> fleet.Fleet
     return made
 
 
-def build_release() -> None:
-    """The archive that the hosts get, if this checkout knows how to make one."""
-    if re.search(r"^release:", (PROJECT / "Makefile").read_text(), re.MULTILINE):
-        run("make", "-C", PROJECT, "release")
+def give_release(name: str) -> None:
+    """Build the archive and keep it with the fleet: a release never changes, a checkout does."""
+    page = PROJECT / "inventories" / "rehearsal" / "group_vars" / "all" / "main.yml"
+    found = re.search(r"^gtsd_version: (\S+)$", page.read_text(), re.MULTILINE)
+    assert found
+    archive = f"gtsd-{found[1]}.tar.gz"
+    kept = Places(name).state / archive
+    if not kept.exists():
+        run("make", "-C", PROJECT, "release", f"VERSION={found[1]}")
+        shutil.copyfile(PROJECT / "dist" / archive, kept)
 
 
-def curl_command(plan: Plan, address: str, path: str = "/health/ready") -> list[str]:
+def curl_command(plan: Plan, address: str, path: str = "/ready") -> list[str]:
     """A request that can be pasted into a shell of this machine."""
     ca = str(Places(plan.name).public_ca)
     resolve = f"{PUBLIC_NAME}:443:{address}"

@@ -81,6 +81,7 @@ def try_kind(kind: str, tests: Sequence[str], report: Report) -> None:
     started = time.monotonic()
     with kept(kind, f"test{kind}") as found:
         name = found.plan.name
+        rehearsal.give_release(name)
         first = plays.play(name, "site.yml", show=True)
         found.keep_packages()
         if first.rc:
@@ -136,7 +137,6 @@ def main() -> int:
     report = Report()
     try:
         with locked(STATE / ".suite"):
-            rehearsal.build_release()
             for kind in options.kind or KINDS:
                 try_kind(kind, shlex.split(options.tests), report)
     except Refused as error:
