@@ -85,9 +85,26 @@ def preflight_problems(problems: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def preflight_findings(problems: list[dict[str, str]]) -> list[Finding]:
+    """Problems of an inventory in the form that programs read the findings in."""
+    return [
+        {
+            "host": problem["host"],
+            "check": f"inventory {problem['variable']}",
+            "state": "red",
+            "says": f"{problem['problem']}; example: {problem['example']}",
+        }
+        for problem in problems
+    ]
+
+
 class FilterModule:
     """What Ansible finds here."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The names that templates use."""
-        return {"preflight_table": preflight_table, "preflight_problems": preflight_problems}
+        return {
+            "preflight_findings": preflight_findings,
+            "preflight_problems": preflight_problems,
+            "preflight_table": preflight_table,
+        }
