@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -93,10 +92,9 @@ def preflight_asks(
         doors.append({"name": domain, "path": PUBLIC, **public})
         pages.append({"name": domain, "path": "/health", **public, "tls": True})
     if host in groups.get("app", []):
-        first = int(re.sub(r"\D", "", str(ports["instance_base"]))) + 1
         ready = {"name": domain, "path": "/ready", "address": "127.0.0.1"}
-        numbered = range(first, first + instances(variables))
-        pages += [{**ready, "port": number} for number in numbered]
+        numbered = range(1, 1 + instances(variables))
+        pages += [{**ready, "port": int(f"{ports['instance_prefix']}{n}")} for n in numbered]
         commands.append({"name": "check", "argv": [PROGRAM, "check"]})
         if host == groups["app"][0]:
             commands.append({"name": "migrate", "argv": [PROGRAM, "migrate", "plan"]})

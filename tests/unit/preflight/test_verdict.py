@@ -14,7 +14,7 @@ NOW = 1_800_000_000
 PORTS = {
     "http": 80, "https": 443, "api_base": 8440, "postgresql": 5432, "patroni": 8008,
     "etcd_client": 2379, "etcd_peer": 2380, "redis": 6379, "sentinel": 26379, "pgbouncer": 6432,
-    "database_door": 5433, "cache_door": 6380, "instance_base": 3000,
+    "database_door": 5433, "cache_door": 6380, "instance_prefix": 300,
 }  # fmt: skip
 LIMITS = {
     "memory_mb": 900, "disk_mb": 2048, "skew": 5, "life_percent": 20, "ports": PORTS,
