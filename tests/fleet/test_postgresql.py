@@ -56,9 +56,8 @@ def wait(until: Callable[[], object], seconds: float = FAILOVER) -> None:
 def sql(fleet: TestedFleet, statement: str, database: str = "gtsd", name: str = "") -> str:
     """What the superuser is told over the socket, by default of the primary."""
     name = name or primary(fleet, fleet.names("database")[0]) or ""
-    return fleet.host(name).check_output(
-        "runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s", database, statement
-    )
+    command = "runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"
+    return str(fleet.host(name).check_output(command, database, statement))
 
 
 def as_monitor(fleet: TestedFleet, mode: str = "verify-full", secret: str = "") -> tuple[int, str]:
