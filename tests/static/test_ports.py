@@ -85,7 +85,11 @@ def test_every_row_has_a_name_of_its_own_and_real_ports(root: Path) -> None:
 
 def test_no_port_is_given_twice(root: Path, page: dict[str, Any]) -> None:
     """All may run on one host, so each needs a number of its own."""
-    single = {name: port for name, port in page["gtsd_ports"].items() if not name.endswith(("_base", "_prefix"))}
+    single = {
+        name: port
+        for name, port in page["gtsd_ports"].items()
+        if not name.endswith(("_base", "_prefix"))
+    }
     assert len(set(single.values())) == len(single)
     apis = next(link.ports for link in of_project(root)[0] if link.name == "api")
     instances = {int(f"{page['gtsd_ports']['instance_prefix']}{n + 1}") for n in range(len(apis))}
