@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 # A group of ours may be empty; a name that is neither one of these nor in the inventory is a slip.
 GROUPS = {"edge", "app", "database", "cache", "backup", "monitor"}
@@ -20,7 +22,7 @@ KEY_KINDS = {
 PORTS = re.compile(r"^\d{1,5}(-\d{1,5})?$")
 
 
-def _network(text):
+def _network(text: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """The network or address that the text names, or None."""
     try:
         return ipaddress.ip_network(str(text), strict=False)
@@ -28,12 +30,12 @@ def _network(text):
         return None
 
 
-def base_not_networks(texts):
+def base_not_networks(texts: Iterable[str]) -> list[str]:
     """Those of the texts that are neither a network, nor an address, nor the word any."""
     return [text for text in texts if text != "any" and _network(text) is None]
 
 
-def base_holds(networks, address):
+def base_holds(networks: Collection[str], address: str) -> bool:
     """Whether one of the networks holds the address."""
     if "any" in networks:
         return True
@@ -41,12 +43,12 @@ def base_holds(networks, address):
     return any(wanted in network for network in map(_network, networks) if network)
 
 
-def base_family(texts, version):
+def base_family(texts: Iterable[str], version: int) -> list[str]:
     """Those of the addresses and networks that are of one version of IP."""
     return [text for text in texts if (found := _network(text)) and found.version == version]
 
 
-def base_bad_links(links, groups):
+def base_bad_links(links: Iterable[Mapping[str, Any]], groups: Iterable[str]) -> list[str]:
     """What is wrong in a table of links, a sentence each."""
     known = {"all", *GROUPS, *groups}
     found = []
@@ -72,7 +74,9 @@ def base_bad_links(links, groups):
     return found
 
 
-def _row(link, peers, groups):
+def _row(
+    link: Mapping[str, Any], peers: Collection[str], groups: Mapping[str, Collection[str]]
+) -> dict[str, Any]:
     """A rule: which ports, and which groups or networks are at the other end."""
     return {
         "name": link["name"],
@@ -84,13 +88,17 @@ def _row(link, peers, groups):
     }
 
 
-def base_rows(links, own_groups, groups):
+def base_rows(
+    links: Iterable[Mapping[str, Any]],
+    own_groups: Iterable[str],
+    groups: Mapping[str, Collection[str]],
+) -> dict[str, list[dict[str, Any]]]:
     """What may come into a host of these groups, and what it may open to other hosts.
 
     A row from any is about who comes from outside: our own hosts need a row of their own.
     """
     own = {"all", *own_groups}
-    rows = {"incoming": [], "outgoing": []}
+    rows: dict[str, list[dict[str, Any]]] = {"incoming": [], "outgoing": []}
     for link in links:
         if link["to"] in own:
             rows["incoming"].append(_row(link, link["from"], groups))
@@ -99,12 +107,12 @@ def base_rows(links, own_groups, groups):
     return rows
 
 
-def base_egress_rows(egress):
+def base_egress_rows(egress: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of what a host may open to the world."""
     return [_row(row, row["to"], {}) for row in egress]
 
 
-def _rsa_bits(blob):
+def _rsa_bits(blob: bytes) -> int:
     """The length of the modulus in an RSA key."""
     lengths = []
     while blob:
@@ -114,7 +122,7 @@ def _rsa_bits(blob):
     return lengths[2] if len(lengths) > 2 else 0
 
 
-def base_bad_keys(keys, rsa_bits):
+def base_bad_keys(keys: Iterable[str], rsa_bits: int) -> list[str]:
     """Those of the public keys that are none, of a kind that is refused, or too short."""
     found = []
     for key in keys:
@@ -131,7 +139,7 @@ def base_bad_keys(keys, rsa_bits):
     return found
 
 
-def base_set_name(group):
+def base_set_name(group: str) -> str:
     """A group's name as nft takes it."""
     if not re.match(r"^[A-Za-z][A-Za-z0-9_-]*$", group):
         raise ValueError(f"The group {group} cannot be the name of a set of addresses")
@@ -141,7 +149,7 @@ def base_set_name(group):
 class FilterModule:
     """What Ansible looks for."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Any]:
         """The filters by their names."""
         return {
             "base_bad_keys": base_bad_keys,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -65,7 +66,7 @@ PROPERTIES = (
 NOT_ENABLED = ("disabled", "masked", "masked-runtime", "enabled-runtime", "bad")
 
 
-def parse_time(text):
+def parse_time(text: str) -> float:
     """Seconds since 1970 of what systemd prints with --timestamp=us+utc; 0 for never."""
     if not text or text == "n/a":
         return 0.0
@@ -73,14 +74,14 @@ def parse_time(text):
     return datetime.strptime(f"{day} {clock}+0000", "%Y-%m-%d %H:%M:%S.%f%z").timestamp()
 
 
-def parse_units(output):
+def parse_units(output: str) -> dict[str, dict[str, str]]:
     """Properties of each unit of `systemctl show`, by the unit's name."""
     blocks = (block.splitlines() for block in output.split("\n\n"))
     shown = [dict(line.partition("=")[::2] for line in lines if line) for lines in blocks]
     return {unit["Id"]: unit for unit in shown if unit.get("LoadState") in ("loaded", "masked")}
 
 
-def is_behind(unit, written):
+def is_behind(unit: Mapping[str, str], written: float) -> bool:
     """Whether the unit has to be enabled, started, or made to read its files again."""
     if unit["UnitFileState"] in NOT_ENABLED:
         return True
@@ -90,12 +91,12 @@ def is_behind(unit, written):
     return written > parse_time(unit["StateChangeTimestamp"])
 
 
-def last_written(files):
+def last_written(files: Iterable[str]) -> float:
     """When the youngest of the files that exist was written."""
     return max((Path(name).stat().st_mtime for name in files if Path(name).exists()), default=0.0)
 
 
-def main():
+def main() -> None:
     """Answer the questions."""
     module = AnsibleModule(
         argument_spec={
@@ -106,7 +107,7 @@ def main():
         supports_check_mode=True,
     )
     asked = module.params["units"]
-    units = {}
+    units: dict[str, dict[str, str]] = {}
     if asked:
         argv = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", *asked]
         units = parse_units(module.run_command(argv, check_rc=True)[1])
