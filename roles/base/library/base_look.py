@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import stat
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +26,11 @@ options:
     default: {}
   paths:
     description: Paths whose presence is asked for.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: Paths whose contents, mode and owner are asked for.
     type: list
     elements: str
     default: []
@@ -53,6 +60,9 @@ units:
   type: dict
 paths:
   description: Those of the paths that exist.
+  type: list
+files:
+  description: The path, sha1 sum, mode and owner of each of the files that exists.
   type: list
 commands:
   description: Return code and output of each command; a command that is not installed has 127.
@@ -96,12 +106,24 @@ def last_written(files: Iterable[str]) -> float:
     return max((Path(name).stat().st_mtime for name in files if Path(name).exists()), default=0.0)
 
 
+def look_at(name: str) -> dict[str, str]:
+    """What tells whether a file is as it was written."""
+    path = Path(name)
+    status = path.stat()
+    # Not for secrecy: the controller's hash of the same text is compared with it.
+    checksum = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+    owner = f"{status.st_uid}:{status.st_gid}"
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    return {"path": name, "checksum": checksum, "mode": mode, "owner": owner}
+
+
 def main() -> None:
     """Answer the questions."""
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "dict", "default": {}},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -122,6 +144,7 @@ def main() -> None:
         units=units,
         behind=[n for n, unit in units.items() if is_behind(unit, last_written(asked[n]))],
         paths=[path for path in module.params["paths"] if Path(path).exists()],
+        files=[look_at(path) for path in module.params["files"] if Path(path).is_file()],
         commands=answers,
     )
 
