@@ -11,7 +11,6 @@ from tests.support.tls import Ca
 
 SECRETS = (
     "pki_ca_passphrase",
-    "postgresql_superuser_password",
     "postgresql_replication_password",
     "postgresql_rewind_password",
     "postgresql_owner_password",
