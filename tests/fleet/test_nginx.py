@@ -51,7 +51,7 @@ def envelope(answer: bytes) -> tuple[int, dict[str, str], dict[str, str]]:
     told = json.loads(body)
     assert told["success"] is False
     assert told["error"]["requestId"] == headers["x-request-id"]
-    assert headers["content-type"] == "application/json"
+    assert headers["content-type"].partition(";")[0] == "application/json"
     return int(first.split()[1]), headers, told["error"]
 
 
