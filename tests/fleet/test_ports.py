@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.support.matrix import Link, of_project, open_ports
 
 ROOT = Path(__file__).parents[2]
-SCAN = ROOT / "tests/support/scan.py"
 GROUPS = ("edge", "app", "database", "cache", "backup", "monitor")
 # What listens here on the loopback only, what others often forget, and the ends.
 OTHERS = {1, 21, 23, 25, 111, 3000, 3001, 5433, 6380, 6432, 8080, 8440, 8505, 9090, 9100, 65535}
@@ -39,14 +37,6 @@ def groups(fleet: TestedFleet) -> dict[str, list[str]]:
 def hosts(groups: dict[str, list[str]]) -> list[str]:
     """Every host that is in a group."""
     return sorted({host for names in groups.values() for host in names})
-
-
-def _scan(fleet: TestedFleet, source: str | None, target: str, ports: str) -> set[int]:
-    """What answers to another host or, with None, to this machine, which is in no group."""
-    command = [sys.executable, str(SCAN), fleet.address(target), ports, "1.5"]
-    done = fleet.run_beside(source, command, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
 
 
 def _asked(links: list[Link], egress: frozenset[int]) -> str:
@@ -78,7 +68,7 @@ def test_a_stranger_finds_the_public_ports_of_each_host_and_no_other(
 
     def differs(host: str) -> str | None:
         ports = "1-65535" if host in kinds.values() else _asked(links, egress)
-        found, wanted = _scan(fleet, None, host, ports), open_ports(links, groups, host)
+        found, wanted = fleet.answering(None, host, ports), open_ports(links, groups, host)
         return None if found == wanted else f"{host}: {sorted(found ^ wanted)}"
 
     # Two at once: each unanswered knock is remembered by this machine for two minutes.
@@ -102,7 +92,7 @@ def test_each_host_reaches_of_each_other_what_the_table_says(
         for target in hosts:
             if target == source:
                 continue
-            seen = _scan(fleet, source, target, _asked(links, egress))
+            seen = fleet.answering(source, target, _asked(links, egress))
             wanted = open_ports(links, groups, target, source, egress)
             if seen != wanted:
                 found.append(f"{source} to {target}: {sorted(seen ^ wanted)}")
@@ -119,10 +109,10 @@ def test_a_port_that_is_open_beyond_the_table_is_found(
 ) -> None:
     """Somebody's quick rule for a test: the scan names the port."""
     host = hosts[0]
-    assert _scan(fleet, None, host, "9999") == set()
+    assert fleet.answering(None, host, "9999") == set()
     with _rule(fleet, host, "tcp dport 9999 accept"):
-        assert _scan(fleet, None, host, "9990-10010") == {9999}
-    assert _scan(fleet, None, host, "9999") == set()
+        assert fleet.answering(None, host, "9990-10010") == {9999}
+    assert fleet.answering(None, host, "9999") == set()
 
 
 def test_a_port_that_is_shut_against_the_table_is_found(
@@ -131,8 +121,8 @@ def test_a_port_that_is_shut_against_the_table_is_found(
     """A rule that is gone shows as a port that no longer answers."""
     edge = groups["edge"][0]
     with _rule(fleet, edge, "tcp dport 443 drop"):
-        assert _scan(fleet, None, edge, "80,443") == {80}
-    assert _scan(fleet, None, edge, "80,443") == {80, 443}
+        assert fleet.answering(None, edge, "80,443") == {80}
+    assert fleet.answering(None, edge, "80,443") == {80, 443}
 
 
 def test_what_a_host_may_not_open_is_refused_at_once(
@@ -170,7 +160,7 @@ def test_what_is_refused_is_counted_and_logged_within_bounds(
         return int(last["expr"][0]["counter"]["packets"])
 
     before = refused()
-    _scan(fleet, None, host, "9000-9019")
+    fleet.answering(None, host, "9000-9019")
     assert refused() >= before + 20
     text = fleet.host(host).check_output("nft list chain inet gtsd input")
     assert 'limit rate 10/minute burst 20 packets log prefix "gtsd refused in: "' in text

@@ -12,11 +12,11 @@ from pathlib import Path
 import testinfra
 from testinfra.host import Host as Inside
 
-from tests.fleet.machines import cgroups, network, plays, rehearsal, scanner
-from tests.fleet.machines.commands import run
+from tests.fleet.machines import cgroups, network, plays, rehearsal
 from tests.fleet.machines.fleet import Fleet
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.shapes import namespace_name
+from tests.support import scan
 
 
 class TestedFleet:
@@ -103,18 +103,14 @@ class TestedFleet:
 
     # ---- from outside
 
-    def scan(
-        self, source: str | None, target: str, ports: str = "1-65535", patience: float = 1.0
-    ) -> dict[int, str]:
-        """The state of ports of a host, from another host's place or, with None, from outside."""
-        command = [sys.executable, scanner.__file__, self.address(target), ports, str(patience)]
-        told = json.loads(run(*self._beside(source), *command))
-        return {int(port): state for port, state in told.items()}
-
-    def open_ports(self, source: str | None, target: str, ports: str = "1-65535") -> set[int]:
-        """Those of them that can be connected to."""
-        states = self.scan(source, target, ports)
-        return {port for port, state in states.items() if state == "open"}
+    def answering(
+        self, source: str | None, target: str, ports: str = "1-65535", patience: float = 1.5
+    ) -> set[int]:
+        """Ports of a host that answer, even by a refusal, to another one or, with None, to us."""
+        command = [sys.executable, scan.__file__, self.address(target), ports, str(patience)]
+        done = self.run_beside(source, command, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return set(json.loads(done.stdout))
 
     def run_beside(
         self, source: str | None, command: Iterable[str], stdin: str = "", timeout: float = 30

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.machines.plays import Play, run_child
-from tests.fleet.machines.scanner import parse_ports
+from tests.support.scan import read_ports
 
 _OUTPUT = """
 PLAY [Everything] ******
@@ -72,4 +72,4 @@ def _lives(pid: int) -> bool:
 
 def test_ports_are_read_as_they_are_written() -> None:
     """Single ones and ranges, both ends included."""
-    assert parse_ports("22,8441-8443") == [22, 8441, 8442, 8443]
+    assert read_ports("22,8441-8443") == [22, 8441, 8442, 8443]
