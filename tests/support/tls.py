@@ -35,7 +35,7 @@ class Ca:
         signed = (
             _builder(self._name, self._name, public, -_DAY, 30 * _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(sign_certificates=True), critical=True)
+            .add_extension(key_usage(sign_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -60,7 +60,7 @@ class Ca:
         signed = (
             _builder(_name(subject), self._name, public, start, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(sign_certificates=False), critical=True)
+            .add_extension(key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -111,7 +111,8 @@ def _builder(
     )
 
 
-def _usage(sign_certificates: bool) -> x509.KeyUsage:
+def key_usage(sign_certificates: bool) -> x509.KeyUsage:
+    """Signing certificates, or signing alone."""
     return x509.KeyUsage(
         digital_signature=not sign_certificates,
         key_cert_sign=sign_certificates,

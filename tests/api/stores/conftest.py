@@ -1,4 +1,4 @@
-"""A database that tests share, and a server of their own for those that stop or change it."""
+"""Servers that tests share, and a database of their own for those that stop or change it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from gtsd.dev.postgres import EmbeddedPostgres
+from gtsd.dev.redis import EmbeddedRedis
 from gtsd.stores.postgres import Postgres
 from tests.conftest import FAST_POSTGRES
 from tests.support.database import opened, outside
+from tests.support.redis import administrator, restricted
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,11 @@ async def single(table_url: str) -> AsyncIterator[Postgres]:
     """A store of one connection, so that whatever it is left with meets the next caller."""
     async with opened(table_url, database_pool_size=1) as database:
         yield database
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> Iterator[str]:
+    """An empty Redis, as a user that may do no more than in production."""
+    with administrator(redis_server.url) as admin:
+        admin.flushall()
+        yield restricted(redis_server.url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -13,19 +13,11 @@ from gtsd.dev.redis import EmbeddedRedis
 from gtsd.errors import DeadlineExceeded
 from gtsd.stores.cache import Cache
 from gtsd.telemetry.metrics import Metrics
-from tests.support.redis import administrator, opened, restricted
+from tests.support.redis import administrator, opened
 from tests.support.relay import Relay
 
 ME = 17
 KEY = f"gtsd:user:{ME}"
-
-
-@pytest.fixture
-def url(redis_server: EmbeddedRedis) -> Iterator[str]:
-    """An empty Redis, as a user that may do no more than in production."""
-    with administrator(redis_server.url) as admin:
-        admin.flushall()
-        yield restricted(redis_server.url)
 
 
 @contextlib.asynccontextmanager
@@ -37,8 +29,8 @@ async def process(url: str | None, metrics: Metrics | None = None) -> AsyncItera
 
 
 @pytest.fixture
-async def cache(url: str) -> AsyncIterator[Cache]:
-    async with process(url) as ours:
+async def cache(redis_url: str) -> AsyncIterator[Cache]:
+    async with process(redis_url) as ours:
         yield ours
 
 
@@ -57,9 +49,9 @@ async def put(cache: Cache, field: str, content: bytes) -> None:
     await cache.store(ME, field, content, (await cache.read(ME, [field])).version)
 
 
-async def test_what_was_stored_is_found_by_every_process(url: str, cache: Cache) -> None:
+async def test_what_was_stored_is_found_by_every_process(redis_url: str, cache: Cache) -> None:
     """Any bytes, none included; a field that nobody stored is not there."""
-    async with process(url) as other:
+    async with process(redis_url) as other:
         await other.read(ME, ["warm"])
         await put(cache, "profile", b"\x00|name")
         await put(cache, "empty", b"")
@@ -80,10 +72,10 @@ async def test_several_fields_cost_one_round_trip(redis_server: EmbeddedRedis) -
 
 
 async def test_a_write_ends_all_fields_of_its_user_and_of_nobody_else(
-    url: str, cache: Cache
+    redis_url: str, cache: Cache
 ) -> None:
     """In every process."""
-    async with process(url) as other:
+    async with process(redis_url) as other:
         await other.read(ME, ["warm"])
         await put(cache, "profile", b"p")
         await put(cache, "today", b"t")
@@ -143,10 +135,10 @@ async def test_an_entry_expires_and_no_other_entry_prolongs_it(
         assert 55 < admin.ttl(f"gtsd:user:{ME + 1}") <= 60
 
 
-async def test_a_new_process_does_not_trust_what_it_finds(url: str, cache: Cache) -> None:
+async def test_a_new_process_does_not_trust_what_it_finds(redis_url: str, cache: Cache) -> None:
     """It cannot know whether Redis lost something before; all begin anew, once."""
     await put(cache, "today", b"t")
-    async with process(url) as newcomer:
+    async with process(redis_url) as newcomer:
         assert (await newcomer.read(ME, ["today"])).payloads == {}
         assert (await cache.read(ME, ["today"])).payloads == {}
         await put(cache, "today", b"again")
@@ -175,9 +167,11 @@ async def test_a_write_that_was_cancelled_while_it_forgot_is_made_up_for(
         assert (await c.read(ME, ["today"])).payloads == {}
 
 
-async def test_a_write_that_was_cancelled_before_it_could_forget_is_made_up_for(url: str) -> None:
+async def test_a_write_that_was_cancelled_before_it_could_forget_is_made_up_for(
+    redis_url: str,
+) -> None:
     """While it waits for a connection nothing is lost by which anybody could tell."""
-    async with opened(url, redis_max_connections=1) as redis:
+    async with opened(redis_url, redis_max_connections=1) as redis:
         cache = Cache(redis, Metrics())
         await put(cache, "today", b"old")
         busy = asyncio.create_task(redis.run(("BLPOP", "gtsd:nothing", 0.2)))
@@ -191,9 +185,9 @@ async def test_a_write_that_was_cancelled_before_it_could_forget_is_made_up_for(
         assert (await cache.read(ME, ["today"])).payloads == {}
 
 
-async def test_a_write_is_forgotten_even_after_its_deadline(url: str) -> None:
+async def test_a_write_is_forgotten_even_after_its_deadline(redis_url: str) -> None:
     """It happened, whatever its client is told; and it costs nobody else the cache."""
-    async with opened(url) as redis:
+    async with opened(redis_url) as redis:
         cache = Cache(redis, Metrics())
         await put(cache, "today", b"old")
         with deadline.within(-1):
@@ -261,10 +255,10 @@ async def test_who_has_time_left_does_not_fail_with_the_deadline_of_another() ->
         assert isinstance(outcomes[1], DeadlineExceeded)
 
 
-async def test_hits_misses_and_bypasses_are_counted_by_field(url: str) -> None:
+async def test_hits_misses_and_bypasses_are_counted_by_field(redis_url: str) -> None:
     """A bypass is a read that Redis was not there for. A day is no label: it would never end."""
     metrics = Metrics()
-    async with process(url, metrics) as cache, process(None, metrics) as without:
+    async with process(redis_url, metrics) as cache, process(None, metrics) as without:
         await cache.fetch(ME, "today", loading(b"t"))
         await cache.fetch(ME, "today", loading())
         await cache.read(ME, ["today:2026-01-31", "profile"])

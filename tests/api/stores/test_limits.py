@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
 
 from gtsd.clock import Clock, FixedClock
 from gtsd.dev.redis import EmbeddedRedis
@@ -20,7 +18,6 @@ from tests.support.redis import (
     impatient,
     opened,
     own_redis,
-    restricted,
     until,
 )
 from tests.support.relay import Relay
@@ -30,14 +27,6 @@ LOGIN = Limit("login", 10, 900)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def url(redis_server: EmbeddedRedis) -> Iterator[str]:
-    """An empty Redis, as a user that may do no more than in production."""
-    with administrator(redis_server.url) as admin:
-        admin.flushall()
-        yield restricted(redis_server.url)
-
-
 @contextlib.asynccontextmanager
 async def process(url: str, clock: Clock, pepper: bytes = b"pepper") -> AsyncIterator[Limits]:
     """Limits with connections of their own, as another process has."""
@@ -45,10 +34,10 @@ async def process(url: str, clock: Clock, pepper: bytes = b"pepper") -> AsyncIte
         yield Limits(redis, Metrics(), clock, pepper)
 
 
-async def test_processes_share_a_limit_exactly(url: str) -> None:
+async def test_processes_share_a_limit_exactly(redis_url: str) -> None:
     """However many ask at the same moment, as many are allowed as may be."""
     clock = FixedClock(START)
-    async with process(url, clock) as one, process(url, clock) as two:
+    async with process(redis_url, clock) as one, process(redis_url, clock) as two:
         usages = await asyncio.gather(
             *((one, two)[number % 2].hit(ADDRESS, "192.0.2.7") for number in range(60))
         )
@@ -62,9 +51,9 @@ async def test_processes_share_a_limit_exactly(url: str) -> None:
         assert (await two.hit(ADDRESS, "192.0.2.8")).allowed
 
 
-async def test_parallel_guesses_get_no_more_than_one_after_the_other(url: str) -> None:
+async def test_parallel_guesses_get_no_more_than_one_after_the_other(redis_url: str) -> None:
     """Each is counted before the password is looked at, and given back if it was right."""
-    async with process(url, FixedClock(START)) as limits:
+    async with process(redis_url, FixedClock(START)) as limits:
         uses = [(LOGIN, "ann@example.org"), (ADDRESS, "192.0.2.7")]
 
         async def guess() -> bool:
@@ -93,15 +82,15 @@ async def test_several_limits_cost_one_round_trip(redis_server: EmbeddedRedis) -
 
 
 async def test_redis_holds_no_personal_data_and_nothing_for_ever(
-    redis_server: EmbeddedRedis, url: str
+    redis_server: EmbeddedRedis, redis_url: str
 ) -> None:
     """Subjects are hashed with a secret: who has a copy of Redis cannot even try addresses out."""
-    async with process(url, FixedClock(START)) as limits:
+    async with process(redis_url, FixedClock(START)) as limits:
         await limits.hit(LOGIN, "ann@example.org")
         for _ in range(11):
             await limits.hit(LOGIN, "bob@example.org")
         await limits.give_back([(ADDRESS, "192.0.2.7")])
-    async with process(url, FixedClock(START), b"another") as elsewhere:
+    async with process(redis_url, FixedClock(START), b"another") as elsewhere:
         assert (await elsewhere.hit(LOGIN, "bob@example.org")).allowed
     with administrator(redis_server.url) as admin:
         keys = {str(key): admin.pttl(key) for key in admin.keys("gtsd:limit:*")}
@@ -110,11 +99,11 @@ async def test_redis_holds_no_personal_data_and_nothing_for_ever(
     assert [key for key, left in keys.items() if not 0 < left <= 2 * 900_000 + 5_000] == []
 
 
-async def test_a_clock_that_is_off_shifts_its_share_and_no_more(url: str) -> None:
+async def test_a_clock_that_is_off_shifts_its_share_and_no_more(redis_url: str) -> None:
     """A host that is two seconds ahead counts in the next window already; soon they agree again."""
     behind = FixedClock(START + timedelta(seconds=59))
     ahead = FixedClock(START + timedelta(seconds=61))
-    async with process(url, behind) as one, process(url, ahead) as two:
+    async with process(redis_url, behind) as one, process(redis_url, ahead) as two:
         allowed = 0
         for _ in range(40):
             allowed += (await one.hit(ADDRESS, "x")).allowed
