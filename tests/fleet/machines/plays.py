@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,8 +72,17 @@ def parse_changes(output: str) -> list[str]:
     return found
 
 
-def play(fleet: str, playbook: str, *arguments: str, show: bool = False) -> Play:
-    """Run a playbook of the project with the rehearsal's inventory; ``show`` what it says."""
+def play(
+    fleet: str,
+    playbook: str,
+    *arguments: str,
+    show: bool = False,
+    killed_after: float | None = None,
+) -> Play:
+    """Run a playbook of the project with the rehearsal's inventory; ``show`` what it says.
+
+    ``killed_after`` so many seconds it is as if the operator's machine lost its power.
+    """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", "inventories/rehearsal", *arguments]
     environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
     # What runs this may have its own Python settings, which are not Ansible's.
@@ -86,12 +96,15 @@ def play(fleet: str, playbook: str, *arguments: str, show: bool = False) -> Play
             sys.stdout.write(line)
             sys.stdout.flush()
 
-    status = run_child([*command, f"playbooks/{playbook}"], environment, hear)
+    status = run_child([*command, f"playbooks/{playbook}"], environment, hear, killed_after)
     return Play(status, "".join(said), time.monotonic() - started)
 
 
 def run_child(
-    command: list[str], environment: dict[str, str], hear: Callable[[str], object] | None = None
+    command: list[str],
+    environment: dict[str, str],
+    hear: Callable[[str], object] | None = None,
+    killed_after: float | None = None,
 ) -> int:
     """Run a program in the project's folder; with everything that it started, it ends with us."""
     process = subprocess.Popen(
@@ -105,6 +118,9 @@ def run_child(
         env=environment,
         start_new_session=True,
     )
+    end = threading.Timer(killed_after or 0, _kill, [process])
+    if killed_after is not None:
+        end.start()
     try:
         for line in process.stdout or ():
             if hear:
@@ -114,8 +130,14 @@ def run_child(
         _end(process)
         raise
     finally:
+        end.cancel()
         if process.stdout:
             process.stdout.close()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

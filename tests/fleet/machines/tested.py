@@ -97,9 +97,9 @@ class TestedFleet:
 
     # ---- playbooks
 
-    def play(self, playbook: str, *arguments: str) -> Play:
+    def play(self, playbook: str, *arguments: str, killed_after: float | None = None) -> Play:
         """Run a playbook of the project against the fleet; it may fail, see its ``rc``."""
-        return plays.play(self.name, playbook, *arguments)
+        return plays.play(self.name, playbook, *arguments, killed_after=killed_after)
 
     # ---- from outside
 
