@@ -21,6 +21,15 @@ def write(plan: Plan, host_keys: dict[str, str], admin_key: str, secrets: dict[s
     write_private(places.inventory, json.dumps(contents(plan, admin_key, secrets), indent=1))
 
 
+def join(plan: Plan, host: str, group: str) -> None:
+    """Add a spare host to a group, as an operator does who edits the inventory."""
+    place = Places(plan.name).inventory
+    told = json.loads(place.read_text())
+    told["_meta"]["hostvars"][host] = {"ansible_host": plan.address(host)}
+    told[group]["hosts"].append(host)
+    write_private(place, json.dumps(told, indent=1))
+
+
 def _ssh_config(plan: Plan) -> str:
     places = Places(plan.name)
     hosts = [f"Host {host}\n  HostName {plan.address(host)}\n" for host in plan.shape.hosts]
@@ -53,7 +62,7 @@ def contents(plan: Plan, admin_key: str, secrets: dict[str, str]) -> dict[str, o
         "rehearsal_acme_ca_file": f"/{ACME_CA}",
         **secrets,
     }
-    hosts = {host: {"ansible_host": plan.address(host)} for host in plan.shape.hosts}
+    hosts = {host: {"ansible_host": plan.address(host)} for host in plan.shape.members}
     groups = {group: {"hosts": list(members)} for group, members in plan.shape.groups.items()}
     return {
         "_meta": {"hostvars": hosts},

@@ -106,7 +106,7 @@ def ask(plan: Plan) -> None:
 def summary(plan: Plan, times: Times) -> str:
     """Where everything is, and what it took."""
     rows = [f"  https://{PUBLIC_NAME}/  on {', '.join(plan.edges())}"]
-    rows += [f"  ssh {host:8} {plan.address(host)}" for host in plan.shape.hosts]
+    rows += [f"  ssh {host:8} {plan.address(host)}" for host in plan.shape.members]
     return "\n".join(
         [
             "",

@@ -23,11 +23,18 @@ class Shape:
     groups: dict[str, tuple[str, ...]]
     memory_mb: int
     disk_mb: int
+    spares: tuple[str, ...] = ()
+    """Bare hosts that are up, and in no group until a test lets one join."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Every host of a group once, in the order of the groups."""
+        return tuple(dict.fromkeys(host for hosts in self.groups.values() for host in hosts))
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Every host once, in the order of the groups."""
-        return tuple(dict.fromkeys(host for hosts in self.groups.values() for host in hosts))
+        """All machines, the spare ones last."""
+        return self.members + self.spares
 
 
 SHAPES = {
@@ -42,8 +49,9 @@ SHAPES = {
             "backup": ("ops1",),
             "monitor": ("ops1",),
         },
-        memory_mb=5000,
-        disk_mb=10000,
+        memory_mb=5500,
+        disk_mb=11000,
+        spares=("app3",),
     ),
 }
 

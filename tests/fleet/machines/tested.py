@@ -12,7 +12,7 @@ from pathlib import Path
 import testinfra
 from testinfra.host import Host as Inside
 
-from tests.fleet.machines import cgroups, network, plays, rehearsal
+from tests.fleet.machines import cgroups, inventory, network, plays, rehearsal
 from tests.fleet.machines.fleet import Fleet
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.shapes import namespace_name
@@ -38,7 +38,7 @@ class TestedFleet:
     def names(self, group: str = "all") -> list[str]:
         """The hosts of a group, in the order of the inventory."""
         shape = self._fleet.plan.shape
-        return list(shape.hosts if group == "all" else shape.groups[group])
+        return list(shape.members if group == "all" else shape.groups[group])
 
     def address(self, name: str) -> str:
         """Where a host is reached."""
@@ -49,6 +49,10 @@ class TestedFleet:
         """What stands in the vault of a production inventory."""
         found: dict[str, str] = json.loads(self._fleet.places.secrets.read_text())
         return found
+
+    def join(self, name: str, group: str) -> None:
+        """A spare host is in the inventory from now on."""
+        inventory.join(self._fleet.plan, name, group)
 
     # ---- inside
 

@@ -30,7 +30,7 @@ def test_every_host_has_an_address_of_its_own() -> None:
     """The gateway is none of them."""
     plan = Plan("x", SHAPES["full"], "bookworm", _NETWORK)
     addresses = [plan.address(host) for host in plan.shape.hosts]
-    assert len(set(addresses)) == 8
+    assert len(set(addresses)) == 9
     assert plan.gateway not in addresses
     assert plan.edges() == ["10.98.7.11", "10.98.7.12"]
 
@@ -38,9 +38,16 @@ def test_every_host_has_an_address_of_its_own() -> None:
 def test_a_host_in_several_groups_is_one_host() -> None:
     """The small shape has one, the full one keeps databases and caches on the same three."""
     assert SHAPES["small"].hosts == ("vm1",)
-    assert SHAPES["full"].hosts == (
+    assert SHAPES["full"].members == (
         "edge1", "edge2", "app1", "app2", "db1", "db2", "db3", "ops1",
     )  # fmt: skip
+
+
+def test_a_spare_host_is_up_and_in_no_group() -> None:
+    """It waits for the test that lets it join."""
+    shape = SHAPES["full"]
+    assert shape.hosts == (*shape.members, "app3")
+    assert not any("app3" in hosts for hosts in shape.groups.values())
 
 
 def test_a_fleet_takes_a_network_that_the_machine_has_no_route_to() -> None:
