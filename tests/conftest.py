@@ -89,3 +89,18 @@ def _database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     yield server.create_database(name, template)
     server.drop_database(name)
+
+
+@pytest.fixture
+def servers(
+    database_url: str, redis_server: EmbeddedRedis, object_store: EmbeddedObjectStore
+) -> dict[str, str]:
+    """The variables by which the service finds them, with an empty database."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_server.url,
+        "S3_ENDPOINT": object_store.url,
+        "S3_ACCESS_KEY_ID": object_store.access_key_id,
+        "S3_SECRET_ACCESS_KEY": object_store.secret_access_key,
+        "S3_BUCKET": object_store.bucket,
+    }

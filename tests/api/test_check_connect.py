@@ -5,24 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gtsd.check_connect import connect
-from gtsd.dev.object_store import EmbeddedObjectStore
-from gtsd.dev.redis import EmbeddedRedis
 from tests.support.environments import development
-
-
-@pytest.fixture
-def servers(
-    database_url: str, redis_server: EmbeddedRedis, object_store: EmbeddedObjectStore
-) -> dict[str, str]:
-    """The variables that name them."""
-    return {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_server.url,
-        "S3_ENDPOINT": object_store.url,
-        "S3_ACCESS_KEY_ID": object_store.access_key_id,
-        "S3_SECRET_ACCESS_KEY": object_store.secret_access_key,
-        "S3_BUCKET": object_store.bucket,
-    }
 
 
 def test_servers_that_are_there_are_connected(servers: dict[str, str]) -> None:

@@ -19,8 +19,6 @@ from typing import Any
 import pytest
 
 from gtsd.dev import host
-from gtsd.dev.object_store import EmbeddedObjectStore
-from gtsd.dev.redis import EmbeddedRedis
 from tests.unit.dev.processes import alive, all_gone, environment, family, python
 
 # The promise is 3 s on an idle machine; this is for one that runs other tests and measures them.
@@ -172,21 +170,10 @@ def test_production_is_refused(server_folder: Path) -> None:
 
 
 def test_servers_of_the_environment_are_used_instead(
-    server_folder: Path,
-    database_url: str,
-    redis_server: EmbeddedRedis,
-    object_store: EmbeddedObjectStore,
+    server_folder: Path, servers: dict[str, str]
 ) -> None:
     """All of them given: none is started."""
-    given = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_server.url,
-        "S3_ENDPOINT": object_store.url,
-        "S3_ACCESS_KEY_ID": object_store.access_key_id,
-        "S3_SECRET_ACCESS_KEY": object_store.secret_access_key,
-        "S3_BUCKET": object_store.bucket,
-    }
-    with running(server_folder, **given) as dev:
+    with running(server_folder, **servers) as dev:
         assert "all servers from the environment" in dev.banner
         assert dev.pids == {dev.process.pid}
         assert dev.get("/v1/tasks/today", dev.sign_in())["data"]["totalTasks"] > 0
