@@ -69,6 +69,10 @@ def test_the_ca_is_replaced_while_everything_serves(fleet: TestedFleet) -> None:
         for host in hosts:
             assert len(_trusted(fleet, host)) == 2, host
         assert _issuers(fleet) == {old}
+        for host in fleet.names("app"):
+            # Whoever has no leaf has to be told apart: the pool.
+            read = f"grep -q $(sha1sum < {PKI}/ca.pem | cut -c -40) /etc/pgbouncer/.taken"
+            assert fleet.host(host).run(read).rc == 0, host
         play = fleet.play("site.yml")
         assert (play.rc, play.changed) == (0, 0), play.changes
 

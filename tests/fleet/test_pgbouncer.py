@@ -104,3 +104,19 @@ def test_a_planned_switchover_fails_no_transaction(fleet: TestedFleet) -> None:
     host.check_output("while systemctl is-active --quiet gtsd-try; do sleep 1; done")
     told = host.check_output("cat /tmp/gtsd-try; rm /tmp/gtsd-try").split()
     assert told == ["f"] * 150
+
+
+@BOTH
+def test_other_cas_are_read_without_a_restart(fleet: TestedFleet) -> None:
+    """It shows no certificate whose renewal would tell it; once it has read them, nothing is done."""
+    host = fleet.host(fleet.names("app")[0])
+    stamp, pid = "/etc/pgbouncer/.taken", "systemctl show -P MainPID pgbouncer"
+    trusted = host.check_output("sha1sum < /etc/gtsd/pki/ca.pem").split()[0]
+    before = host.check_output(pid)
+    host.check_output(f"grep -q {trusted} {stamp} && sed -i s/{trusted}/others/ {stamp}")
+    play = fleet.play("renew.yml")
+    assert play.rc == 0, play.stdout
+    assert any("Reload PgBouncer" in line for line in play.changes), play.changes
+    assert trusted in host.file(stamp).content_string
+    assert host.check_output(pid) == before
+    assert fleet.play("renew.yml").changed == 0
