@@ -108,7 +108,7 @@ def test_a_planned_switchover_fails_no_transaction(fleet: TestedFleet) -> None:
 
 @BOTH
 def test_other_cas_are_read_without_a_restart(fleet: TestedFleet) -> None:
-    """It shows no certificate whose renewal would tell it; once it has read them, nothing is done."""
+    """It has no certificate whose renewal would tell it; once it knows them, nothing is done."""
     host = fleet.host(fleet.names("app")[0])
     stamp, pid = "/etc/pgbouncer/.taken", "systemctl show -P MainPID pgbouncer"
     trusted = host.check_output("sha1sum < /etc/gtsd/pki/ca.pem").split()[0]
