@@ -21,10 +21,17 @@ FAILOVER = 60.0
 
 def cluster(fleet: TestedFleet, name: str) -> list[dict[str, Any]]:
     """The members as Patroni on a host tells them to anyone."""
-    url = f"https://{fleet.address(name)}:8008/cluster"
-    told = fleet.host(name).run(f"curl -s -m 5 --cacert {PKI}/ca.pem {url}")
-    members: list[dict[str, Any]] = json.loads(told.stdout or '{"members": []}')["members"]
+    told = ask(fleet, name, name, "/cluster")
+    members: list[dict[str, Any]] = json.loads(told or '{"members": []}')["members"]
     return members
+
+
+def ask(fleet: TestedFleet, source: str, target: str, path: str, *more: str) -> str:
+    """Patroni's answer to somebody on the host ``source``; empty where there is none."""
+    authority = f"{fleet.root(source)}{PKI}/ca.pem"
+    url = f"https://{fleet.address(target)}:8008{path}"
+    command = ["curl", "-s", "-m", "5", "--noproxy", "*", "--cacert", authority, *more, url]
+    return fleet.run_beside(source, command).stdout
 
 
 def primary(fleet: TestedFleet, asked: str) -> str | None:
@@ -168,17 +175,19 @@ def test_no_log_and_no_statistics_know_a_password(fleet: TestedFleet) -> None:
 def test_only_a_member_may_change_the_cluster(fleet: TestedFleet) -> None:
     """Anyone may ask who is the primary; a change wants a certificate and a member's place."""
     name = fleet.names("database")[0]
-    url = f"https://{fleet.address(name)}:8008"
-    curl = f"curl -s -m 10 -o /dev/null -w '%{{http_code}}' --cacert {PKI}/ca.pem"
-    patch = f"{curl} -X PATCH -d '{{}}' {url}/config"
-    shown = f"--cert {PKI}/patroni/cert.pem --key {PKI}/patroni/key.pem"
-    host = fleet.host(name)
-    assert host.check_output(f"{curl} {url}/cluster") == "200"
-    assert host.run(patch).stdout == "403"
-    assert host.run(f"{patch} {shown}").stdout == "200"
+    code = ("-o", "/dev/null", "-w", "%{http_code}")
+    patch = (*code, "-X", "PATCH", "-d", "{}")
+    assert ask(fleet, name, name, "/cluster", *code) == "200"
+    assert ask(fleet, name, name, "/config", *patch) == "403"
+    assert ask(fleet, name, name, "/config", *patch, *_shown(fleet, name, "patroni")) == "200"
     for other in set(fleet.names("app")) - set(fleet.names("database")):
-        shown = f"--cert {PKI}/haproxy/cert.pem --key {PKI}/haproxy/key.pem"
-        assert fleet.host(other).run(f"{patch} {shown}").stdout == "403"
+        shown = _shown(fleet, other, "haproxy")
+        assert ask(fleet, other, name, "/config", *patch, *shown) == "403"
+
+
+def _shown(fleet: TestedFleet, name: str, leaf: str) -> tuple[str, ...]:
+    folder = f"{fleet.root(name)}{PKI}/{leaf}"
+    return ("--cert", f"{folder}/cert.pem", "--key", f"{folder}/key.pem")
 
 
 def test_its_sandbox_is_tight(fleet: TestedFleet) -> None:
