@@ -45,9 +45,9 @@ def test_a_client_without_certificate_is_refused(fleet: TestedFleet) -> None:
     code, told = etcdctl(fleet, name, "get --prefix /service --keys-only", SURE)
     assert code != 0, told
     command = ["curl", "-s", "-m", "5", "--noproxy", "*", "http://127.0.0.1:2379/version"]
-    told = fleet.run_beside(name, command)
-    assert told.returncode not in (0, 127), told
-    assert "etcdserver" not in told.stdout
+    plain = fleet.run_beside(name, command)
+    assert plain.returncode not in (0, 127), plain
+    assert "etcdserver" not in plain.stdout
 
 
 def test_its_data_is_its_own(fleet: TestedFleet) -> None:
