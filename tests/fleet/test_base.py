@@ -57,9 +57,10 @@ def test_root_has_no_way_in_even_with_a_key(fleet: TestedFleet, guest: str) -> N
     """The same key, in root's file and in an admin's: one is refused, the other is let in."""
     host = fleet.host(fleet.names()[0])
     options = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-    done = host.run(f"ssh {options} -i {_GUEST} {guest}@127.0.0.1 id -un")
+    # testinfra takes 255 for a fault of its own.
+    done = host.run(f"ssh {options} -i {_GUEST} {guest}@127.0.0.1 id -un || exit 1")
     if guest == "root":
-        assert done.rc == 255
+        assert done.rc == 1
         assert "Permission denied (publickey)" in done.stderr
     else:
         assert done.stdout.strip() == guest, done.stderr
@@ -242,8 +243,8 @@ def test_what_was_switched_off_or_changed_is_put_back_and_named(fleet: TestedFle
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
-        ("base_admins", [], "must name at least one admin"),
-        ("base_admins", [{"name": "ada", "keys": ["ssh-dss AAAA x"]}], "no public keys"),
+        ("base_admins", [], "must be a list of people, at least one"),
+        ("base_admins", [{"name": "ada", "keys": ["ssh-dss AAAA x"]}], "that is no public SSH key"),
         ("base_admins_removed", ["ops"], "and not in base_admins_removed"),
         ("base_ssh_networks", ["203.0.113.0/24"], "from where Ansible comes"),
         (
@@ -265,7 +266,7 @@ def test_what_would_lock_somebody_out_is_refused_before_anything_changes(
     assert problem in said
     assert name in said
     assert variable in said
-    assert "Example" in said or "ssh-keygen" in said
+    assert "example" in said.lower() or "ssh-keygen" in said
 
 
 def test_an_admin_comes_and_goes(fleet: TestedFleet) -> None:
@@ -276,7 +277,7 @@ def test_an_admin_comes_and_goes(fleet: TestedFleet) -> None:
     host.check_output(f"rm -f {_GUEST}*; ssh-keygen -q -t ed25519 -N '' -f {_GUEST}")
     ada = {"name": "ada", "keys": [host.check_output(f"cat {_GUEST}.pub")]}
     options = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-    knock = f"ssh {options} -i {_GUEST} ada@127.0.0.1 sudo -n id -un"
+    knock = f"ssh {options} -i {_GUEST} ada@127.0.0.1 sudo -n id -un || exit 1"
 
     def play(**variables: object) -> None:
         done = fleet.play("site.yml", "--limit", name, "-e", json.dumps(variables))
@@ -285,9 +286,9 @@ def test_an_admin_comes_and_goes(fleet: TestedFleet) -> None:
     play(base_admins=[*page["base_admins"], ada])
     assert host.check_output(knock) == "root"
     play()
-    assert host.run(knock).rc == 255
+    assert host.run(knock).rc == 1
     play(base_admins_removed=["ada"])
-    assert host.run(knock).rc == 255
+    assert host.run(knock).rc == 1
     assert host.check_output("getent passwd ada").endswith("/usr/sbin/nologin")
     assert host.run("test -e /home/ada/.ssh/authorized_keys").rc != 0
     host.check_output(f"rm -f {_GUEST}*; userdel --remove ada")
