@@ -176,7 +176,7 @@ def test_only_a_member_may_change_the_cluster(fleet: TestedFleet) -> None:
     """Anyone may ask who is the primary; a change wants a certificate and a member's place."""
     name = fleet.names("database")[0]
     code = ("-o", "/dev/null", "-w", "%{http_code}")
-    patch = (*code, "-X", "PATCH", "-d", "{}")
+    patch = (*code, "-X", "PATCH", "-d", '{"loop_wait": 5}')
     assert ask(fleet, name, name, "/cluster", *code) == "200"
     assert ask(fleet, name, name, "/config", *patch) == "403"
     assert ask(fleet, name, name, "/config", *patch, *_shown(fleet, name, "patroni")) == "200"
