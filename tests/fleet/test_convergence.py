@@ -95,7 +95,7 @@ DRIFT = {
     "/etc/gtsd/gtsd.env": "echo LOG_LEVEL=debug >> {}",
     "/etc/gtsd/credentials/jwt_secret": "chmod 0644 {}",
     "/etc/redis/server.acl": "echo 'user guest on nopass ~* +@all' >> {}",
-    "/etc/pgbouncer/pgbouncer.ini": "chown postgres {}",
+    "/etc/pgbouncer/gtsd.ini": "chown root:root {}",
     "/etc/ssh/sshd_config.d/00-gtsd.conf": "echo 'PermitRootLogin yes' >> {}",
 }
 
