@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.fleet.machines import commands
 from tests.fleet.machines.tested import TestedFleet
 
 pytestmark = pytest.mark.shape("small", "full", "trixie")
@@ -54,10 +54,7 @@ def is_whole(fleet: TestedFleet, asked: str) -> bool:
 
 def wait(until: Callable[[], object], seconds: float = FAILOVER) -> None:
     """Until it is so, or say that it never was."""
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, "not so within the time"
-        time.sleep(0.5)
+    assert commands.wait(lambda: bool(until()), seconds), "not so within the time"
 
 
 def sql(fleet: TestedFleet, statement: str, database: str = "gtsd", name: str = "") -> str:
