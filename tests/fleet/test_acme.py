@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from testinfra.host import Host as Inside
 
+from tests.fleet.machines.host import ACME_CA
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
 
@@ -147,6 +148,24 @@ def test_a_pair_that_does_not_belong_together_is_refused(fleet: TestedFleet, edg
     host.check_output(f"rm {TLS}/current {TLS}/fullchain.pem")
     host.check_output("/usr/local/sbin/gtsd-acme")
     assert on_disk(host) == before == served(fleet, edge)["serial"]
+
+
+@pytest.mark.shape("trixie")
+def test_an_authority_that_knows_its_customers_by_a_key_is_given_it(
+    fleet: TestedFleet, edge: str
+) -> None:
+    """As ZeroSSL wants it; the control: the same authority refuses who has no key."""
+    host = fleet.host(edge)
+    assert "Pebble" in served(fleet, edge)["issuer"]
+    assert host.check_output("stat -c '%a %U' /etc/gtsd/acme-eab.key") == "600 root"
+    stranger = "certbot register --non-interactive --agree-tos --no-eff-email -m x@rehearsal.test"
+    stranger += f" --server https://{fleet.gateway}/dir --config-dir /run/stranger"
+    stranger += " --work-dir /run/stranger --logs-dir /run/stranger"
+    refused = host.run(
+        f"REQUESTS_CA_BUNDLE=/{ACME_CA} {stranger}; code=$?; rm -r /run/stranger; exit $code"
+    )
+    assert refused.rc == 1
+    assert "external account" in (refused.stdout + refused.stderr).lower()
 
 
 @pytest.mark.shape("full")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.fleet import disks
-from tests.fleet.machines import rehearsal
+from tests.fleet import disks, environment
+from tests.fleet.machines import plays, rehearsal
+from tests.fleet.machines.places import PROJECT
+from tests.fleet.machines.plays import Play
 from tests.fleet.machines.suite import kept
 from tests.fleet.machines.tested import TestedFleet
 
@@ -20,12 +24,35 @@ _SEED = 20
 pytestmark = pytest.mark.timeout(2400)
 
 
+class Bare(NamedTuple):
+    """A host to which nothing was done yet, and the inventory that an operator made for it."""
+
+    fleet: TestedFleet
+    environment: Path
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What must not be seen."""
+        password = (self.environment / ".vault-password").read_text().strip()
+        return {**environment.secrets(self.environment), "vault password": password}
+
+    def play(self, *arguments: str, killed_after: float | None = None) -> Play:
+        """site.yml, as for production."""
+        inventory = str(self.environment.relative_to(PROJECT))
+        name = self.fleet.name
+        return plays.play(
+            name, "site.yml", *arguments, killed_after=killed_after, inventory=inventory
+        )
+
+
 @pytest.fixture(scope="module")
-def bare(fleet: TestedFleet) -> Iterator[TestedFleet]:
-    """A second host of the same kind, to which nothing was done yet."""
+def bare(fleet: TestedFleet) -> Iterator[Bare]:
+    """Of the same kind as the first host, but deployed by an inventory with a vault."""
     with kept("small", "bare") as found:
         rehearsal.give_release("bare")
-        yield TestedFleet(found)
+        tested = TestedFleet(found)
+        with environment.made_for(tested, "tried") as folder:
+            yield Bare(tested, folder)
 
 
 def leaked(secrets: dict[str, str], text: str) -> list[str]:
@@ -33,47 +60,49 @@ def leaked(secrets: dict[str, str], text: str) -> list[str]:
     return [name for name, value in secrets.items() if value in text]
 
 
-def words(fleet: TestedFleet) -> dict[str, str]:
+def words(fleet: TestedFleet, secrets: dict[str, str]) -> dict[str, str]:
     """What is each fleet's own, and what it stands for."""
-    values = {value: f"<{name}>" for name, value in fleet.secrets.items()}
+    values = {value: f"<{name}>" for name, value in secrets.items()}
     return {fleet.address("vm1"): "<address>", fleet.gateway: "<gateway>", **values}
 
 
-def state(fleet: TestedFleet) -> dict[str, tuple[str, str, bytes]]:
+def state(
+    fleet: TestedFleet, secrets: dict[str, str] | None = None
+) -> dict[str, tuple[str, str, bytes]]:
     """The disk of the host as the playbook left it."""
-    return disks.state(fleet.root("vm1"), words(fleet))
+    return disks.state(fleet.root("vm1"), words(fleet, secrets or fleet.secrets))
 
 
-def test_a_dry_run_on_a_bare_host_changes_nothing_and_tells_no_secret(bare: TestedFleet) -> None:
+def test_a_dry_run_on_a_bare_host_changes_nothing_and_tells_no_secret(bare: Bare) -> None:
     """`--check --diff` is how an operator asks what would happen; -vvv is what is pasted."""
-    before = state(bare)
-    play = bare.play("site.yml", "--check", "--diff", "-vvv")
+    before = state(bare.fleet)
+    play = bare.play("--check", "--diff", "-vvv")
     assert play.rc == 0, play.stdout[-4000:]
     assert play.changed > 50
-    assert not disks.differences(before, state(bare))
+    assert not disks.differences(before, state(bare.fleet))
     assert not leaked(bare.secrets, play.stdout)
     name, value = next(iter(bare.secrets.items()))
     assert leaked(bare.secrets, f"{play.stdout} {value}") == [name]
 
 
 def test_a_run_killed_at_twenty_points_leads_to_the_same_state(
-    fleet: TestedFleet, bare: TestedFleet
+    fleet: TestedFleet, bare: Bare
 ) -> None:
     """The operator's machine may die at any moment; the next run makes good what is half done."""
     chance = random.Random(_SEED)
     unharmed = 0
     for _ in range(_KILLS):
         seconds = chance.uniform(2.0, _LONGEST)
-        unharmed += bare.play("site.yml", killed_after=seconds).rc == 0
+        unharmed += bare.play(killed_after=seconds).rc == 0
     assert unharmed < _KILLS / 2
-    last = bare.play("site.yml", "--diff", "-vvv")
+    last = bare.play("--diff", "-vvv")
     assert last.rc == 0, last.stdout[-4000:]
     assert not leaked(bare.secrets, last.stdout)
-    again = bare.play("site.yml")
+    again = bare.play()
     assert (again.rc, again.changes) == (0, [])
-    found, wanted = state(bare), state(fleet)
+    found, wanted = state(bare.fleet, bare.secrets), state(fleet)
     assert disks.differences(found, wanted) == []
-    assert bare.outside_curl("/ready").stdout.startswith("{")
+    assert bare.fleet.outside_curl("/ready").stdout.startswith("{")
 
 
 def test_a_comparison_sees_what_a_killed_run_left_out(fleet: TestedFleet) -> None:

@@ -91,7 +91,8 @@ def _start(fleet: Fleet, base: Path) -> None:
         host.wait_until_reachable()
 
     fleet.each(start)
-    inventory.write(plan, host_keys, key, identity.make_secrets(places))
+    customer = identity.make_customer(places) if plan.binds_accounts else {}
+    inventory.write(plan, host_keys, key, {**identity.make_secrets(places), **customer})
     told = {"shape": plan.shape.name, "suite": plan.suite, "network": str(plan.network)}
     places.plan.write_text(json.dumps(told))
 

@@ -45,6 +45,15 @@ def make_secrets(places: Places) -> dict[str, str]:
     return found
 
 
+def make_customer(places: Places) -> dict[str, str]:
+    """How a customer is known to a certificate authority that wants to know, by the roles' names."""
+    if not places.customer.exists():
+        fresh = {"acme_eab_kid": "rehearsal", "acme_eab_hmac_key": secrets.token_urlsafe(32)}
+        write_private(places.customer, json.dumps(fresh))
+    found: dict[str, str] = json.loads(places.customer.read_text())
+    return found
+
+
 def make_acme_server_certificate(places: Places, gateway: str) -> str:
     """For Pebble's own HTTPS; what its clients trust, in PEM."""
     folder = places.state / "acme"

@@ -45,6 +45,11 @@ class Places:
         return self.state / "secrets.json"
 
     @property
+    def customer(self) -> Path:
+        """How the certificate authority knows us, where it wants to."""
+        return self.state / "customer.json"
+
+    @property
     def known_hosts(self) -> Path:
         return self.state / "known_hosts"
 

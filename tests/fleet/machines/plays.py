@@ -78,12 +78,13 @@ def play(
     *arguments: str,
     show: bool = False,
     killed_after: float | None = None,
+    inventory: str = "inventories/rehearsal",
 ) -> Play:
-    """Run a playbook of the project with the rehearsal's inventory; ``show`` what it says.
+    """Run a playbook of the project, by default with the rehearsal's inventory; ``show`` what it says.
 
     ``killed_after`` so many seconds it is as if the operator's machine lost its power.
     """
-    command = [str(ANSIBLE / "ansible-playbook"), "-i", "inventories/rehearsal", *arguments]
+    command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
     environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
     # What runs this may have its own Python settings, which are not Ansible's.
     environment.pop("PYTHONPATH", None)

@@ -8,7 +8,7 @@ import platform
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.fleet.machines import cgroups, image, packages
@@ -28,15 +28,17 @@ PACKAGES = {
     "systemd-nspawn": "systemd-container",
     "update-ca-certificates": "ca-certificates",
 }
+# What only tests of a fleet need besides.
+PACKAGES_OF_TESTS = {"testssl": "testssl.sh"}
 _SUPPORTED = ("12", "13")
 _NEEDS_ROOT = "A rehearsal needs root, since it mounts disks and makes networks."
 
 
-def check(shape: Shape, suite: str) -> None:
+def check(shape: Shape, suite: str, packages_by_program: Mapping[str, str] = PACKAGES) -> None:
     """Install what can be installed, and tell everything else that is missing."""
     faults = _first_of_all()
     if not faults:
-        faults = _install(missing_packages(shutil.which))
+        faults = _install(missing_packages(shutil.which, packages_by_program))
     if not faults:
         faults = [fault for look in _LOOKS if (fault := look())]
         faults += [fault for fault in (_memory(shape), _disk(shape)) if fault]
@@ -66,9 +68,12 @@ def _first_of_all() -> list[str]:
     return faults
 
 
-def missing_packages(find: Callable[[str], str | None]) -> list[str]:
+def missing_packages(
+    find: Callable[[str], str | None], packages_by_program: Mapping[str, str] = PACKAGES
+) -> list[str]:
     """Debian's names of those whose program is not there."""
-    return sorted({package for program, package in PACKAGES.items() if not find(program)})
+    rows = packages_by_program.items()
+    return sorted({package for program, package in rows if not find(program)})
 
 
 def _install(missing: list[str]) -> list[str]:

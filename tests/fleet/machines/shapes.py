@@ -74,6 +74,14 @@ class Plan:
     def bridge(self) -> str:
         return bridge_name(self.name)
 
+    @property
+    def binds_accounts(self) -> bool:
+        """Whether the certificate authority knows its customers by a key, as ZeroSSL does.
+
+        On one of the releases, so that both kinds of authority are tried.
+        """
+        return self.suite == "trixie"
+
     def address(self, host: str) -> str:
         """The address of a host of the fleet."""
         return str(self.network[_FIRST_OCTET + self.shape.hosts.index(host)])

@@ -76,7 +76,8 @@ def kept(kind: str, name: str) -> Iterator[fleet.Fleet]:
 def try_kind(kind: str, tests: Sequence[str], report: Report) -> None:
     """Bare hosts, site.yml, site.yml again, tests, nothing left."""
     shape, suite = KINDS[kind]
-    prerequisites.check(SHAPES[shape], suite)
+    wanted = {**prerequisites.PACKAGES, **prerequisites.PACKAGES_OF_TESTS}
+    prerequisites.check(SHAPES[shape], suite, wanted)
     image.image_for(suite)
     started = time.monotonic()
     with kept(kind, f"test{kind}") as found:
@@ -117,7 +118,9 @@ def _memory(kind: str, found: fleet.Fleet, report: Report) -> None:
 
 def _pytest(name: str, tests: Sequence[str]) -> int:
     python = str(PROJECT / ".venvs" / "test" / "bin" / "python")
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", *tests]
+    command = [python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-cov", *tests]
+    # What CI shows of a test that hangs is its name, and of all of them which ones take long.
+    command += ["--durations=15", "--durations-min=20"]
     environment = {**os.environ, "GTSD_REHEARSAL": name, "PYTHONPATH": str(PROJECT / "service")}
     return plays.run_child(command, environment)
 

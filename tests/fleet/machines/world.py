@@ -9,7 +9,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from tests.fleet.machines import cgroups
+from tests.fleet.machines import cgroups, identity
 from tests.fleet.machines.commands import Refused, wait
 from tests.fleet.machines.places import Places
 from tests.fleet.machines.shapes import PUBLIC_NAME, Plan
@@ -29,7 +29,7 @@ def start(plan: Plan) -> None:
         "-defaultIPv4", "", "-defaultIPv6", "", *_unless_old("-doh", ""),
     ]  # fmt: skip
     config = places.state / "acme" / "pebble.json"
-    config.write_text(json.dumps(_pebble(places.state / "acme", gateway)))
+    config.write_text(json.dumps(_pebble(plan, places)))
     pebble = ["pebble", "-config", str(config), "-dnsserver", f"{gateway}:{_DNS}"]
     _spawn(plan, "dns", dns)
     _spawn(plan, "pebble", pebble)
@@ -40,18 +40,22 @@ def start(plan: Plan) -> None:
     places.public_ca.write_text(_fetch(plan, "/roots/0"))
 
 
-def _pebble(folder: Path, gateway: str) -> dict[str, object]:
+def _pebble(plan: Plan, places: Places) -> dict[str, object]:
+    folder = places.state / "acme"
+    accounts = identity.make_customer(places) if plan.binds_accounts else {}
+    keys = {accounts["acme_eab_kid"]: accounts["acme_eab_hmac_key"]} if accounts else {}
     return {
         "pebble": {
             # Where the hosts' firewall lets them out to any ACME server.
-            "listenAddress": f"{gateway}:443",
-            "managementListenAddress": f"{gateway}:{_PEBBLE_ADMIN}",
+            "listenAddress": f"{plan.gateway}:443",
+            "managementListenAddress": f"{plan.gateway}:{_PEBBLE_ADMIN}",
             "certificate": str(folder / "server.crt"),
             "privateKey": str(folder / "server.key"),
             "httpPort": 80,
             "tlsPort": 443,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": False,
+            "externalAccountBindingRequired": plan.binds_accounts,
+            "externalAccountMACKeys": keys,
         }
     }
 
