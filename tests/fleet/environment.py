@@ -1,4 +1,4 @@
-"""An inventory for a fleet as an operator makes it: `make new-environment`, then two pages by hand."""
+"""An inventory for a fleet as an operator makes it: `make new-environment`, then two pages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def secrets(folder: Path) -> dict[str, str]:
     """What is in the vault, as `ansible-vault view` shows it."""
     vault = folder / "group_vars" / "all" / "vault.yml"
     assert vault.read_text().startswith("$ANSIBLE_VAULT;")
-    command = [ANSIBLE / "ansible-vault", "view", vault.relative_to(PROJECT)]
+    command = [str(ANSIBLE / "ansible-vault"), "view", str(vault.relative_to(PROJECT))]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     found: dict[str, str] = yaml.safe_load(done.stdout)
     return found

@@ -46,7 +46,7 @@ def make_secrets(places: Places) -> dict[str, str]:
 
 
 def make_customer(places: Places) -> dict[str, str]:
-    """How a customer is known to a certificate authority that wants to know, by the roles' names."""
+    """How a customer is known to an authority that wants to know, by the roles' names."""
     if not places.customer.exists():
         fresh = {"acme_eab_kid": "rehearsal", "acme_eab_hmac_key": secrets.token_urlsafe(32)}
         write_private(places.customer, json.dumps(fresh))

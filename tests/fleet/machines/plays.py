@@ -80,7 +80,7 @@ def play(
     killed_after: float | None = None,
     inventory: str = "inventories/rehearsal",
 ) -> Play:
-    """Run a playbook of the project, by default with the rehearsal's inventory; ``show`` what it says.
+    """Run a playbook of the project, with the rehearsal's inventory; ``show`` what it says.
 
     ``killed_after`` so many seconds it is as if the operator's machine lost its power.
     """
