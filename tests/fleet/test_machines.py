@@ -19,22 +19,22 @@ from tests.fleet.machines.shapes import SHAPES
 from tests.fleet.machines.tested import TestedFleet
 
 pytestmark = pytest.mark.shape("small", "trixie")
-_OTHER = "other"
-_MACHINES = [sys.executable, "-m", "tests.fleet.machines", "--name", _OTHER]
+_MACHINES = [sys.executable, "-m", "tests.fleet.machines", "--name"]
 
 
 @pytest.fixture
-def nobody() -> Iterator[None]:
-    """No second fleet, neither before nor after."""
-    down(_OTHER)
-    yield
-    down(_OTHER)
+def other(fleet: TestedFleet) -> Iterator[str]:
+    """The name of a second fleet, which there is neither before nor after."""
+    name = f"other{fleet.suite[:6]}"
+    down(name)
+    yield name
+    down(name)
 
 
 @pytest.fixture
-def second(fleet: TestedFleet, nobody: None) -> TestedFleet:
+def second(fleet: TestedFleet, other: str) -> TestedFleet:
     """A fleet beside the one that is up; its host is bare."""
-    return TestedFleet(up(_OTHER, SHAPES["small"], fleet.suite))
+    return TestedFleet(up(other, SHAPES["small"], fleet.suite))
 
 
 def test_two_fleets_do_not_see_each_other(second: TestedFleet, fleet: TestedFleet) -> None:
@@ -57,37 +57,37 @@ def test_a_host_reaches_package_archives_and_nothing_else(second: TestedFleet) -
     assert "Refused" in second.run_beside("vm1", [*command, "203.0.113.1", "443"]).stderr
 
 
-def test_down_leaves_nothing(second: TestedFleet) -> None:
+def test_down_leaves_nothing(second: TestedFleet, other: str) -> None:
     """Processes, mounts, networks, rules, control groups and files are gone."""
-    assert leftovers(_OTHER)
+    assert leftovers(other)
     second.host("vm1").check_output("true")
-    down(_OTHER)
-    assert leftovers(_OTHER) == []
+    down(other)
+    assert leftovers(other) == []
 
 
-def test_a_start_that_is_killed_can_be_cleaned_up(nobody: None, fleet: TestedFleet) -> None:
+def test_a_start_that_is_killed_can_be_cleaned_up(other: str, fleet: TestedFleet) -> None:
     """All that is known then is the name."""
-    command = [*_MACHINES, "up", "--image", fleet.suite]
+    command = [*_MACHINES, other, "up", "--image", fleet.suite]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL) as starting:
-        assert wait(lambda: len(cgroups.members(_OTHER)) > 3, 30)
+        assert wait(lambda: len(cgroups.members(other)) > 3, 30)
         starting.kill()
-    assert any(rest.startswith("process") for rest in leftovers(_OTHER))
-    down(_OTHER)
-    assert leftovers(_OTHER) == []
+    assert any(rest.startswith("process") for rest in leftovers(other))
+    down(other)
+    assert leftovers(other) == []
 
 
-def test_a_fleet_ends_with_the_process_that_keeps_it(nobody: None, fleet: TestedFleet) -> None:
+def test_a_fleet_ends_with_the_process_that_keeps_it(other: str, fleet: TestedFleet) -> None:
     """Even if that is killed by force, so that it cannot do anything about it."""
     code = (
         "import sys, time\nfrom tests.fleet.machines.suite import kept\n"
         "with kept(sys.argv[1], sys.argv[2]):\n    print('up', flush=True)\n    time.sleep(600)\n"
     )
-    command = [sys.executable, "-c", code, "small", _OTHER]
+    command = [sys.executable, "-c", code, "small", other]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as keeping:
         assert keeping.stdout
         assert "up\n" in keeping.stdout
         os.kill(keeping.pid, signal.SIGKILL)
-    assert wait(lambda: leftovers(_OTHER) == [], 30), leftovers(_OTHER)
+    assert wait(lambda: leftovers(other) == [], 30), leftovers(other)
 
 
 def test_a_host_whose_plug_was_pulled_boots_anew(second: TestedFleet) -> None:

@@ -119,19 +119,19 @@ def run_child(
         env=environment,
         start_new_session=True,
     )
-    end = threading.Timer(killed_after or 0, _kill, [process])
+    killer = threading.Timer(killed_after or 0, _kill, [process])
     if killed_after is not None:
-        end.start()
+        killer.start()
     try:
         for line in process.stdout or ():
             if hear:
                 hear(line)
         return process.wait()
     except BaseException:
-        _end(process)
+        end(process)
         raise
     finally:
-        end.cancel()
+        killer.cancel()
         if process.stdout:
             process.stdout.close()
 
@@ -141,7 +141,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[str]) -> None:
+    """End a program and what is in its session, if it still runs; it may clean up first."""
     for number in (signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

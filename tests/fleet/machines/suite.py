@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
@@ -34,6 +36,8 @@ BARS = {
 }
 _SMALL_MEMORY_MB = 1536
 _NOTHING_COLLECTED = 5
+# A test and how it went, of all that pytest says.
+_VERDICT = re.compile(r"\S+::.* (PASSED|FAILED|ERROR|SKIPPED)")
 
 
 def kind_of(plan: Plan) -> str:
@@ -73,31 +77,102 @@ def kept(kind: str, name: str) -> Iterator[fleet.Fleet]:
         keeper.wait()
 
 
-def try_kind(kind: str, tests: Sequence[str], report: Report) -> None:
-    """Bare hosts, site.yml, site.yml again, tests, nothing left."""
+def bring_up(kind: str, report: Report, stack: ExitStack) -> fleet.Fleet | None:
+    """Bare hosts, site.yml, and site.yml again, against the clock; None where that failed."""
     shape, suite = KINDS[kind]
     wanted = {**prerequisites.PACKAGES, **prerequisites.PACKAGES_OF_TESTS}
     prerequisites.check(SHAPES[shape], suite, wanted)
     image.image_for(suite)
     started = time.monotonic()
-    with kept(kind, f"test{kind}") as found:
-        name = found.plan.name
-        rehearsal.give_release(name)
-        first = plays.play(name, "site.yml", show=True)
-        found.keep_packages()
-        if first.rc:
-            report.faults.append(f"{kind}: site.yml failed")
-            return
-        rehearsal.ask(found.plan)
-        report.time(kind, "bring-up", time.monotonic() - started)
-        _again(kind, name, report)
-        _memory(kind, found, report)
-        started = time.monotonic()
-        status = _pytest(name, tests)
-        report.time(kind, "tests", time.monotonic() - started)
-        if status not in (0, _NOTHING_COLLECTED):
-            report.faults.append(f"{kind}: tests failed")
-    report.faults += [f"{kind}: left behind: {rest}" for rest in fleet.leftovers(name)]
+    found = stack.enter_context(kept(kind, f"test{kind}"))
+    name = found.plan.name
+    rehearsal.give_release(name)
+    first = plays.play(name, "site.yml", show=True)
+    found.keep_packages()
+    if first.rc:
+        report.faults.append(f"{kind}: site.yml failed")
+        return None
+    rehearsal.ask(found.plan)
+    report.time(kind, "bring-up", time.monotonic() - started)
+    _again(kind, name, report)
+    _memory(kind, found, report)
+    return found
+
+
+class Trial:
+    """The tests that are meant for one fleet, while they run."""
+
+    def __init__(self, kind: str, found: fleet.Fleet, tests: Sequence[str]) -> None:
+        self.kind = kind
+        self._said: list[str] = []
+        self._started = time.monotonic()
+        self.seconds = 0.0
+        python = str(PROJECT / ".venvs" / "test" / "bin" / "python")
+        command = [python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-cov", *tests]
+        # Which of them take long.
+        command += ["--durations=15", "--durations-min=20"]
+        environment = {"GTSD_REHEARSAL": found.plan.name, "PYTHONPATH": str(PROJECT / "service")}
+        self._process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._said.append(line)
+            if verdict := _VERDICT.match(line):
+                say(f"{self.kind:7} {verdict[0]}")
+        self.seconds = time.monotonic() - self._started
+
+    def wait(self) -> int:
+        """Until the last test; pytest's status."""
+        status = self._process.wait()
+        self._listener.join()
+        return status
+
+    def end(self) -> None:
+        """Nothing of it runs on, whatever happened."""
+        plays.end(self._process)
+        self._listener.join()
+
+    @property
+    def said(self) -> str:
+        """All that pytest said."""
+        return "".join(self._said)
+
+
+def try_kinds(kinds: Sequence[str], tests: Sequence[str], report: Report) -> None:
+    """Each fleet in turn against the clock, then the tests of all of them side by side.
+
+    Most of a test is waiting: for SSH, for a boot, for a lease that ends.
+    """
+    with ExitStack() as stack:
+        up = {kind: found for kind in kinds if (found := bring_up(kind, report, stack))}
+        trials = []
+        for kind, found in up.items():
+            trials.append(Trial(kind, found, tests))
+            stack.callback(trials[-1].end)
+        for trial in trials:
+            status = trial.wait()
+            if status not in (0, _NOTHING_COLLECTED):
+                report.faults.append(f"{trial.kind}: tests failed")
+                say(f"\n== {trial.kind}\n{trial.said}")
+            else:
+                say(f"\n== {trial.kind}\n{trial.said[trial.said.rfind('= slowest') :]}")
+            report.time(trial.kind, "tests", trial.seconds)
+    for kind in kinds:
+        rests = fleet.leftovers(f"test{kind}")
+        report.faults += [f"{kind}: left behind: {rest}" for rest in rests]
 
 
 def _again(kind: str, name: str, report: Report) -> None:
@@ -116,15 +191,6 @@ def _memory(kind: str, found: fleet.Fleet, report: Report) -> None:
         report.faults.append(f"{kind}: the host uses {used} MB")
 
 
-def _pytest(name: str, tests: Sequence[str]) -> int:
-    python = str(PROJECT / ".venvs" / "test" / "bin" / "python")
-    command = [python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-cov", *tests]
-    # What CI shows of a test that hangs is its name, and of all of them which ones take long.
-    command += ["--durations=15", "--durations-min=20"]
-    environment = {**os.environ, "GTSD_REHEARSAL": name, "PYTHONPATH": str(PROJECT / "service")}
-    return plays.run_child(command, environment)
-
-
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
@@ -140,8 +206,7 @@ def main() -> int:
     report = Report()
     try:
         with locked(STATE / ".suite"):
-            for kind in options.kind or KINDS:
-                try_kind(kind, shlex.split(options.tests), report)
+            try_kinds(options.kind or list(KINDS), shlex.split(options.tests), report)
     except Refused as error:
         report.faults.append(str(error))
     say("\n".join(["", "test-fleet:", *report.rows, *report.faults]))
