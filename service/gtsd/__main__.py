@@ -40,6 +40,19 @@ def _serve(call: Call) -> int:
     return status
 
 
+def _work(call: Call) -> int:
+    supervisor = Supervisor.from_environ(call.environ)
+    settings = read(call.environ)
+    status: int = asyncio.run(import_module("gtsd.worker").work(settings, supervisor))
+    return status
+
+
+def _jobs(call: Call) -> int:
+    settings = read(call.environ)
+    status: int = import_module("gtsd.jobs.cli").main(call.options, settings, call.out)
+    return status
+
+
 def _migrate(call: Call) -> int:
     status: int = import_module("gtsd.migrate.cli").main(call.options, call.environ)
     return status
@@ -88,12 +101,18 @@ class _Command(NamedTuple):
 
 _COMMANDS: Final = {
     "serve": _Command(_serve, "answer requests until SIGTERM"),
+    "worker": _Command(_work, "do background jobs until SIGTERM"),
+    "jobs": _Command(_jobs, "list background jobs, try failed ones again or give them up"),
     "migrate": _Command(_migrate, "bring the database's schema up, down, or tell where it is"),
     "check": _Command(_check, "tell every problem of the settings at once, or what they are"),
     "openapi": _Command(_openapi, "print the OpenAPI document"),
     "dev": _Command(_dev, "serve on servers of its own, with demo data"),
     "version": _Command(_version, "print version and commit"),
 }
+
+
+# Commands with commands of their own, and where those are.
+_OWN_OPTIONS: Final = {"migrate": "gtsd.migrate.cli", "jobs": "gtsd.jobs.cli"}
 
 
 def run(
@@ -122,9 +141,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("gtsd", description="The GTSD API, in one program.")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, command in _COMMANDS.items():
-        if name == "migrate" and "migrate" in arguments[:1]:
+        if name in _OWN_OPTIONS and name in arguments[:1]:
             # Only then, because its options come with all of its imports.
-            import_module("gtsd.migrate.cli").register(commands)
+            import_module(_OWN_OPTIONS[name]).register(commands)
             continue
         added = commands.add_parser(name, help=command.help, description=command.help)
         if name == "check":

@@ -117,3 +117,10 @@ def make_app(deps: Deps) -> Api:
     routes = RouteTable([*_ROUTES, *docs.routes(api_document, files("gtsd.web") / "page")])
     deps.metrics.allow_routes((route.method, route.template) for route in routes.routes)
     return Api(deps, routes)
+
+
+def make_probes(deps: Deps) -> Api:
+    """As ``make_app``, with the routes for machines alone: for a process without clients."""
+    routes = RouteTable([route for route in _ROUTES if route.policy is OPS])
+    deps.metrics.allow_routes((route.method, route.template) for route in routes.routes)
+    return Api(deps, routes)

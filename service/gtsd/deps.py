@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from gtsd.clock import Clock
     from gtsd.settings import Settings
     from gtsd.stores.cache import Cache
     from gtsd.stores.limits import Limits
-    from gtsd.stores.postgres import Postgres
+    from gtsd.stores.postgres import Postgres, Transaction
     from gtsd.stores.redis import Redis
     from gtsd.stores.s3 import ObjectStore
     from gtsd.telemetry.metrics import Metrics
@@ -50,6 +53,26 @@ class Mails(Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """Work for later, done by ``gtsd worker``."""
+
+    async def defer(
+        self,
+        transaction: Transaction,
+        name: str,
+        arguments: Mapping[str, object],
+        *,
+        at: datetime | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Have a job of the catalogue done once the transaction is committed, not before ``at``.
+
+        ``arguments`` become JSON and reach the job by name. While a job with the same ``key``
+        waits, another one is not added.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Life:
     """Where the process is between its start and its end."""
@@ -76,4 +99,5 @@ class Deps:
     accounts: Accounts
     passwords: Passwords
     mails: Mails
+    jobs: Jobs
     life: Life = field(default_factory=lambda: Life(0.0))

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from loguru import logger
 from tornado.netutil import bind_sockets
@@ -18,6 +18,8 @@ from gtsd.accounts.passwords import Argon2Passwords
 from gtsd.app import make_app
 from gtsd.clock import Clock
 from gtsd.deps import Deps, Life
+from gtsd.jobs.catalogue import CATALOGUE
+from gtsd.jobs.queue import JobQueue
 from gtsd.settings import Settings
 from gtsd.stores.cache import Cache
 from gtsd.stores.limits import Limits
@@ -51,7 +53,26 @@ async def serve(
 
     ``ready`` is called with the addresses once requests are answered.
     """
-    supervisor = supervisor or Supervisor()
+
+    async def answer(process: Process) -> None:
+        await _answer_until(process, make_app(process.deps), ready)
+
+    return await run(settings, supervisor or Supervisor(), answer)
+
+
+class Process(NamedTuple):
+    """What a process has while it lives; it is to end once ``stop`` is set."""
+
+    deps: Deps
+    sockets: list[socket.socket]
+    supervisor: Supervisor
+    stop: asyncio.Event
+
+
+async def run(
+    settings: Settings, supervisor: Supervisor, work: Callable[[Process], Awaitable[None]]
+) -> int:
+    """Open everything, work, close everything; gives the exit status."""
     logs = log.configure(settings)
     traces = tracing.configure(settings)
     stop = _stop_signals()
@@ -60,7 +81,7 @@ async def serve(
         async with AsyncExitStack() as stack:
             deps = await open_all(settings, stack)
             if not stop.is_set():
-                await _answer_until(stop, make_app(deps), sockets, supervisor, ready)
+                await work(Process(deps, sockets, supervisor, stop))
         logger.info("stopped")
         return 0
     except StartError as error:
@@ -105,6 +126,7 @@ async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | Non
         accounts=CachedAccounts(postgres, cache),
         passwords=passwords,
         mails=NoMails(),
+        jobs=JobQueue(CATALOGUE),
         life=Life(clock.monotonic()),
     )
 
@@ -118,24 +140,27 @@ def _naming(variable: str) -> Iterator[None]:
         raise StartError(f"Cannot use {variable}: {error}.") from error
 
 
-async def _answer_until(
-    stop: asyncio.Event,
-    api: Api,
-    sockets: list[socket.socket],
-    supervisor: Supervisor,
-    ready: Ready | None,
-) -> None:
-    api.serve(sockets)
-    api.deps.life.ready = True
-    watchdog = asyncio.create_task(_feed_watchdog(supervisor))
-    names = [sock.getsockname() for sock in sockets]
+async def _answer_until(process: Process, api: Api, ready: Ready | None) -> None:
+    with answering(process, api):
+        if ready is not None:
+            await ready([sock.getsockname()[:2] for sock in process.sockets])
+        await process.stop.wait()
+        await drain(api, process.supervisor)
+
+
+@contextmanager
+def answering(process: Process, api: Api) -> Iterator[None]:
+    """Serve, say that we are ready, and feed the watchdog while the enclosed runs."""
+    api.serve(process.sockets)
+    process.deps.life.ready = True
+    watchdog = asyncio.create_task(_feed_watchdog(process.supervisor))
+    names = [sock.getsockname() for sock in process.sockets]
     logger.bind(addresses=[_shown(name) for name in names]).info("ready")
-    _notify(supervisor, "READY=1")
-    if ready is not None:
-        await ready([name[:2] for name in names])
-    await stop.wait()
-    await drain(api, supervisor)
-    watchdog.cancel()
+    notify(process.supervisor, "READY=1")
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 async def drain(api: Api, supervisor: Supervisor) -> None:
@@ -146,7 +171,7 @@ async def drain(api: Api, supervisor: Supervisor) -> None:
     until the deadline to finish.
     """
     settings, deps = api.deps.settings, api.deps
-    _notify(supervisor, "STOPPING=1")
+    notify(supervisor, "STOPPING=1")
     deps.metrics.draining.set(1)
     api.start_draining()
     logger.info("draining")
@@ -190,7 +215,7 @@ def _shown(name: str | tuple[str, int]) -> str:
     return name if isinstance(name, str) else f"{name[0]}:{name[1]}"
 
 
-def _notify(supervisor: Supervisor, state: str) -> None:
+def notify(supervisor: Supervisor, state: str) -> None:
     """A service manager that does not listen must not keep us from serving, nor from draining."""
     try:
         supervisor.notify(state)
@@ -202,5 +227,5 @@ async def _feed_watchdog(supervisor: Supervisor) -> None:
     """Runs on the event loop on purpose: when that hangs, systemd should restart us."""
     interval = supervisor.watchdog_interval()
     while interval is not None:
-        _notify(supervisor, "WATCHDOG=1")
+        notify(supervisor, "WATCHDOG=1")
         await asyncio.sleep(interval)

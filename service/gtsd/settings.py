@@ -158,6 +158,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Sign-ups, logins and the like a minute of one address.", "10")] = 10
     limit_heavy: Annotated[int, Env("GTSD_LIMIT_HEAVY", kind.whole(1, 1_000_000),
         "Expensive requests a minute of one user.", "20")] = 20
+
+    worker_port: Annotated[int, Env("GTSD_WORKER_PORT", kind.whole(0, 65535),
+        "Port on the loopback where a worker tells its health and metrics; 0 takes a free one.",
+        "3010", section="Background jobs")] = 3010
+    worker_concurrency: Annotated[int, Env("GTSD_WORKER_CONCURRENCY", kind.whole(1, 64),
+        "Jobs that one worker runs at a time.", "4")] = 4
+    worker_poll_interval: Annotated[float, Env("GTSD_WORKER_POLL_INTERVAL", kind.seconds(0.05, 60),
+        "Seconds between two looks for jobs while there are none.", "1")] = 1.0
+    worker_silence: Annotated[float, Env("GTSD_WORKER_SILENCE", kind.seconds(1, 3600),
+        "Seconds without a sign of life after which a worker's jobs are run by others.",
+        "30")] = 30.0
+    worker_stop_timeout: Annotated[float, Env("GTSD_WORKER_STOP_TIMEOUT", kind.seconds(0, 600),
+        "Seconds that jobs may take to finish after SIGTERM before they are left to others.",
+        "30")] = 30.0
     # fmt: on
 
     @property
@@ -170,8 +184,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Connections of this process: as given, or its share of the budget, from 1 to 20."""
         if self.database_pool_size is not None:
             return self.database_pool_size
-        share = self.database_max_connections // (self.hosts * self.instances)
-        return max(1, min(POOL_CAP, share))
+        left = self.database_max_connections - self.hosts * self.worker_pool_size
+        return max(1, min(POOL_CAP, left // (self.hosts * self.instances)))
+
+    @property
+    def worker_pool_size(self) -> int:
+        """Connections of a worker: one for each job, and for what it does beside them."""
+        return self.worker_concurrency + 2
 
     def shown(self, field: str) -> str:
         """The value of a field for people to read, "" for None; secrets are masked."""

@@ -48,12 +48,12 @@ def _object_store_is_whole(settings: Settings) -> Iterator[Broken]:
 
 def _pools_fit_the_budget(settings: Settings) -> Iterator[Broken]:
     budget, size = settings.database_max_connections, settings.pool_size
-    total = size * settings.hosts * settings.instances
+    total = settings.hosts * (size * settings.instances + settings.worker_pool_size)
     if total <= budget:
         return
     sum_ = (
-        f"{size} connections * {settings.hosts} GTSD_HOSTS * {settings.instances} GTSD_INSTANCES"
-        f" = {total}"
+        f"{settings.hosts} GTSD_HOSTS * ({size} connections * {settings.instances} GTSD_INSTANCES"
+        f" + {settings.worker_pool_size} of the worker) = {total}"
     )
     if settings.database_pool_size is None:
         yield Broken(

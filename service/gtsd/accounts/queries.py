@@ -257,3 +257,39 @@ CONTACT: Final = Query(
     "contact",
     "SELECT email, email_verified_at IS NOT NULL FROM users WHERE id = %(user_id)s",
 )
+
+# With the last of its tokens a session goes, too.
+DELETE_EXPIRED_REFRESH: Final = Query(
+    "refresh_delete_expired",
+    """
+    WITH expired AS (
+        SELECT user_id, token_hash FROM refresh_tokens
+        WHERE expires_at < %(now)s::timestamptz ORDER BY expires_at LIMIT %(limit)s
+    ), gone AS (
+        DELETE FROM refresh_tokens t USING expired e
+        WHERE t.user_id = e.user_id AND t.token_hash = e.token_hash
+        RETURNING t.user_id, t.session_id
+    ), ended AS (
+        DELETE FROM sessions s USING (SELECT DISTINCT user_id, session_id FROM gone) g
+        WHERE s.user_id = g.user_id AND s.id = g.session_id AND NOT EXISTS (
+            SELECT FROM refresh_tokens t
+            WHERE t.user_id = s.user_id AND t.session_id = s.id
+                AND t.expires_at >= %(now)s::timestamptz)
+    )
+    SELECT count(*)::int FROM gone
+    """,
+)
+
+DELETE_EXPIRED_MAILED: Final = Query(
+    "mailed_delete_expired",
+    """
+    WITH expired AS (
+        SELECT user_id, token_hash FROM account_tokens
+        WHERE expires_at < %(now)s::timestamptz ORDER BY expires_at LIMIT %(limit)s
+    ), gone AS (
+        DELETE FROM account_tokens t USING expired e
+        WHERE t.user_id = e.user_id AND t.token_hash = e.token_hash RETURNING 1
+    )
+    SELECT count(*)::int FROM gone
+    """,
+)

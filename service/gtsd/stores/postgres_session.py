@@ -36,13 +36,17 @@ class Session(Protocol):
         """The first column of the first row; None also where there is no row."""
         ...
 
+    async def records(self, query: Query, **params: Any) -> list[dict[str, Any]]:
+        """Every row by the names of its columns, for a library that reads them so."""
+        ...
+
     async def execute(self, query: Query, **params: Any) -> int:
         """How many rows were changed or found."""
         ...
 
 
 class Statements(abc.ABC):
-    """The four ways to read an answer, for whatever can run a statement."""
+    """The ways to read an answer, for whatever can run a statement."""
 
     @abc.abstractmethod
     async def _run(self, query: Query, params: dict[str, Any], fetch: Fetch) -> Any:
@@ -60,6 +64,10 @@ class Statements(abc.ABC):
         row = await self._run(query, params, _first)
         return None if row is None else row[0]
 
+    async def records(self, query: Query, **params: Any) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = await self._run(query, params, _named)
+        return records
+
     async def execute(self, query: Query, **params: Any) -> int:
         count: int = await self._run(query, params, _count)
         return count
@@ -71,6 +79,11 @@ def _first(cursor: Any) -> Any:
 
 def _all(cursor: Any) -> Any:
     return cursor.fetchall()
+
+
+def _named(cursor: Any) -> Any:
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _count(cursor: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from gtsd.errors import Unauthenticated
@@ -11,7 +11,19 @@ from gtsd.streaks import queries as q
 from gtsd.web.fields import DayRange
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gtsd.stores.postgres import Session, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Somebody whose days after ``before`` up to ``day`` are over and not closed."""
+
+    user_id: int
+    zone: str
+    before: date
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +84,34 @@ async def check(tx: Transaction, user_id: int, day: date, today: date) -> bytes:
     counted = await count_day(tx, user_id, day, today)
     shown = await tx.value(q.DAY, user_id=user_id, day=day)
     return b'{"day":%b,"streak":%b}' % (shown.encode(), counted.streak.encode())
+
+
+async def ended(session: Session, days: Mapping[str, date], limit: int) -> list[Ended]:
+    """So many people with days that are over and not closed; ``days`` has each zone's last one."""
+    rows = await session.rows(
+        q.ENDED, zones=list(days), days=list(days.values()), limit=limit
+    )
+    return [Ended(*row) for row in rows]
+
+
+async def close(tx: Transaction, people: Sequence[Ended]) -> list[int]:
+    """Close their days and count them; gives those of whom anything has changed by that."""
+    rows = await tx.rows(
+        q.CLOSE,
+        user_ids=[one.user_id for one in people],
+        zones=[one.zone for one in people],
+        befores=[one.before for one in people],
+        days=[one.day for one in people],
+    )
+    if not rows:
+        return []
+    user_ids, befores, days = (list(column) for column in zip(*rows, strict=True))
+    counted = await tx.rows(q.COUNT_CLOSED, user_ids=user_ids, befores=befores, days=days)
+    todays = {user_id: day + timedelta(days=1) for user_id, _, day in rows}
+    firsts: dict[int, date] = {}
+    for user_id, day, moves_runs in counted:
+        if moves_runs:
+            firsts[user_id] = min(day, firsts.get(user_id, day))
+    for user_id, first in firsts.items():
+        await count_from(tx, user_id, first, todays[user_id])
+    return sorted({user_id for user_id, _, _ in counted})

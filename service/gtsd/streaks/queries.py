@@ -35,10 +35,12 @@ _DAY: Final = f"""
         'skipped', skipped, 'compliance', {_COMPLIANCE}, 'compliant', compliant)
 """
 
-_JUDGED: Final = """
+_COMPLIANT: Final = "due > skipped AND completed >= u.compliance_threshold * (due - skipped)"
+
+_JUDGED: Final = f"""
     judged AS (
         SELECT c.*, u.compliance_threshold AS threshold,
-            due > skipped AND completed >= u.compliance_threshold * (due - skipped) AS compliant
+            {_COMPLIANT} AS compliant
         FROM counted c, users u WHERE u.id = %(user_id)s
     )
 """
@@ -150,5 +152,75 @@ HISTORY: Final = Query(
         'days', coalesce((SELECT json_agg(page ORDER BY date DESC) FROM page), '[]'),
         'pagination', {pagination("total.n")})::text
     FROM total
+    """,
+)
+
+# Every zone that somebody lives in, by one step through the index for each.
+ZONES: Final = Query(
+    "streak_zones",
+    """
+    WITH RECURSIVE zones AS (
+        (SELECT timezone FROM users ORDER BY timezone LIMIT 1)
+        UNION ALL
+        SELECT (SELECT u.timezone FROM users u WHERE u.timezone > z.timezone
+            ORDER BY u.timezone LIMIT 1)
+        FROM zones z WHERE z.timezone IS NOT NULL
+    )
+    SELECT timezone FROM zones WHERE timezone IS NOT NULL
+    """,
+)
+
+# People with a day that is over and not closed: per zone its last such day is given.
+ENDED: Final = Query(
+    "streak_ended",
+    """
+    SELECT u.id, z.zone, u.closed_day, z.day
+    FROM unnest(%(zones)s::text[], %(days)s::date[]) AS z (zone, day)
+    CROSS JOIN LATERAL (
+        SELECT id, closed_day FROM users
+        WHERE timezone = z.zone AND closed_day < z.day ORDER BY closed_day, id LIMIT %(limit)s
+    ) u
+    LIMIT %(limit)s
+    """,
+)
+
+# Closes days, unless somebody else has done so or the person has moved since they were looked at.
+CLOSE: Final = Query(
+    "streak_close",
+    """
+    SELECT 1 FROM streaks WHERE user_id = ANY (%(user_ids)s::bigint[]) ORDER BY user_id FOR UPDATE;
+    UPDATE users u SET closed_day = d.day
+    FROM unnest(%(user_ids)s::bigint[], %(zones)s::text[], %(befores)s::date[], %(days)s::date[])
+        AS d (id, zone, before, day)
+    WHERE u.id = d.id AND u.timezone = d.zone AND u.closed_day = d.before
+    RETURNING u.id, d.before, d.day
+    """,
+)
+
+# Counts the days after `before` up to `day` on which something was due. Mostly they are counted
+# already, by what was done on them; days on which nothing was done are not. Answers with the days
+# that may have changed a run.
+COUNT_CLOSED: Final = Query(
+    "streak_count_closed",
+    f"""
+    WITH counted AS (
+        SELECT t.user_id, t.due_date AS day, count(*)::int AS due,
+            (count(*) FILTER (WHERE t.status = 'completed'))::int AS completed,
+            (count(*) FILTER (WHERE t.status = 'skipped'))::int AS skipped
+        FROM unnest(%(user_ids)s::bigint[], %(befores)s::date[], %(days)s::date[])
+            AS d (user_id, before, day)
+        JOIN tasks t ON t.user_id = d.user_id AND t.due_date > d.before AND t.due_date <= d.day
+        GROUP BY t.user_id, t.due_date
+    )
+    INSERT INTO streak_days AS s (user_id, day, due, completed, skipped, compliant)
+    SELECT c.user_id, day, due, completed, skipped, {_COMPLIANT}
+    FROM counted c JOIN users u ON u.id = c.user_id
+    ON CONFLICT (user_id, day) DO UPDATE
+    SET due = EXCLUDED.due, completed = EXCLUDED.completed, skipped = EXCLUDED.skipped,
+        compliant = EXCLUDED.compliant, updated_at = now(),
+        run = CASE WHEN EXCLUDED.compliant THEN s.run ELSE 0 END
+    WHERE (s.due, s.completed, s.skipped, s.compliant)
+        IS DISTINCT FROM (EXCLUDED.due, EXCLUDED.completed, EXCLUDED.skipped, EXCLUDED.compliant)
+    RETURNING user_id, day, compliant OR xmax <> 0
     """,
 )

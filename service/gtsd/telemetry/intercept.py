@@ -18,6 +18,8 @@ CHATTY: Final = ("opentelemetry",)
 QUIET_S: Final = 60.0
 # At debug these show requests with their signatures and headers, or every timer of the loop.
 _NEVER_BELOW_INFO: Final = ("asyncio", "boto3", "botocore", "s3transfer", "urllib3")
+# At any level it quotes the arguments of jobs; what it would tell is told by gtsd.jobs.
+_NEVER: Final = ("procrastinate",)
 # At info it quotes what is no HTTP: parts of bodies, or headers with their values.
 _NEVER_BELOW_WARNING: Final = ("tornado.general",)
 
@@ -69,6 +71,7 @@ class Interception:
         self._before = (root.handlers[:], root.level, sys.excepthook, threading.excepthook)
         floors = dict.fromkeys(_NEVER_BELOW_INFO, logging.INFO)
         floors |= dict.fromkeys(_NEVER_BELOW_WARNING, logging.WARNING)
+        floors |= dict.fromkeys(_NEVER, logging.CRITICAL + 1)
         self._levels = {name: logging.getLogger(name).level for name in floors}
         root.handlers[:] = [self._handler]
         root.setLevel(level)

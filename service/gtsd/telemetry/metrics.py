@@ -37,6 +37,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # 1 s is a bound because the alert on the 95th percentile asks for exactly that value.
 REQUEST_SECONDS = (0.005, 0.025, 0.1, 0.3, 1.0, 3.0, 10.0)
 QUERY_SECONDS = (0.001, 0.005, 0.025, 0.1, 1.0)
+JOB_SECONDS = (0.1, 1.0, 10.0, 60.0)
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0)
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -64,10 +65,20 @@ class QueryError(StrEnum):
 
 
 class JobOutcome(StrEnum):
-    """How one run of a job ended."""
+    """How one run of a job ended; ``released`` by a worker that had to stop."""
 
     DONE = "done"
     RETRY = "retry"
+    RELEASED = "released"
+    DEAD = "dead"
+
+
+class JobState(StrEnum):
+    """Where a job is; ``scheduled`` waits for its time, ``dead`` for an operator."""
+
+    WAITING = "waiting"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
     DEAD = "dead"
 
 
@@ -110,6 +121,7 @@ class Metrics:
         self._routes: frozenset[tuple[str, str]] | None = None
         self._declare_http()
         self._declare_stores()
+        self._declare_jobs()
         self._declare_process(version, git_sha)
 
     def allow_routes(self, routes: Iterable[tuple[str, str]]) -> None:
@@ -208,6 +220,22 @@ class Metrics:
         )
         self.redis_up = self._gauge("redis_up", "1 while Redis answers, 0 while it is away.")
 
+    def _declare_jobs(self) -> None:
+        self.jobs = Family(
+            self._counter("jobs", "Runs of background jobs.", ("job", "outcome")), limit=64, keep=1
+        )
+        self.job_duration = Family(
+            self._histogram(
+                "job_duration_seconds", "One run of a background job.", ("job",), JOB_SECONDS
+            ),
+            limit=16,
+        )
+        queued = self._gauge("jobs_queued", "Background jobs in the queue.", ("state",))
+        self.jobs_queued = {state: queued.labels(state) for state in JobState}
+        self.jobs_oldest = self._gauge(
+            "jobs_oldest_waiting_seconds", "How long the oldest due job has waited for a worker."
+        )
+
     def _declare_process(self, version: str, git_sha: str) -> None:
         self.loop_lag = self._histogram(
             "event_loop_lag_seconds", "How late the event loop ran a timer.", (), LAG_SECONDS
@@ -216,9 +244,6 @@ class Metrics:
             "event_loop_lag_max_seconds", "The worst lag of the last minute."
         )
         self.draining = self._gauge("draining", "1 from the stop signal to the end.")
-        self.jobs = Family(
-            self._counter("jobs", "Runs of background jobs.", ("job", "outcome")), limit=48
-        )
         self.build_info = self._gauge(
             "build_info", "Always 1; the labels say what runs.", ("version", "git_sha", "python")
         )

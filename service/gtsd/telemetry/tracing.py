@@ -188,12 +188,20 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
     return ServerSpan(begun, _ids(begun.get_span_context()), verb)
 
 
-def root_span(name: str, attributes: Attributes | None = None) -> _Recorded | _NoSpan:
-    """The first span of work that no request asked for: a run of a job."""
+def root_span(
+    name: str, attributes: Attributes | None = None, headers: Mapping[str, str] | None = None
+) -> _Recorded | _NoSpan:
+    """The first span of work here that is no request: a run of a job.
+
+    ``headers`` are what ``inject`` added where the work was asked for; it is of that trace then.
+    """
     tracer = _TRACER.get()
+    caller = w3c.read(headers or {})
     if tracer is None:
+        _ACTIVE.set(None if caller is None else _Active(caller))
         return _NO_SPAN
-    return _Recorded(tracer, Context(), name, INTERNAL, attributes)
+    parent = set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
+    return _Recorded(tracer, parent, name, INTERNAL, attributes)
 
 
 def current_ids() -> Ids | None:

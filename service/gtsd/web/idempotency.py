@@ -48,6 +48,21 @@ _STORE: Final = Query(
         sealed_answer = EXCLUDED.sealed_answer, created_at = now()
     """,
 )
+# Those that _FIND does not find any more.
+FORGET: Final = Query(
+    "idempotency_forget",
+    """
+    WITH old AS (
+        SELECT user_id, key FROM idempotency_keys
+        WHERE created_at < %(now)s::timestamptz - interval '24 hours'
+        ORDER BY created_at LIMIT %(limit)s
+    ), gone AS (
+        DELETE FROM idempotency_keys k USING old o
+        WHERE k.user_id = o.user_id AND k.key = o.key RETURNING 1
+    )
+    SELECT count(*)::int FROM gone
+    """,
+)
 
 Work = Callable[["Transaction"], Awaitable[bytes]]
 

@@ -1,0 +1,19 @@
+"""The one table of background jobs, as ``app.py`` is for routes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gtsd.accounts import jobs as accounts
+from gtsd.jobs.types import Job, Queue
+from gtsd.streaks import jobs as streaks
+from gtsd.web import jobs as web
+
+# fmt: off
+CATALOGUE: Final = (
+    Job("clean_up_accounts", accounts.clean_up, Queue.UPKEEP, "17 * * * *"),
+    Job("forget_answers", web.forget_answers, Queue.UPKEEP, "37 * * * *"),
+    # Every minute somebody's day may end; who is not due costs nothing.
+    Job("close_days", streaks.close_days, Queue.NIGHTLY, "* * * * *", priority=5, timeout=50.0),
+)
+# fmt: on
