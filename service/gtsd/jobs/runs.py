@@ -46,7 +46,8 @@ def make_app(deps: Deps, jobs: Iterable[Job]) -> App:
             pass_context=True,
         )(Runner(deps, job).run)
         if job.schedule is not None:
-            app.periodic_registry.register_task(task, job.schedule, "", {})
+            # It gives the time by name, though its type asks for a first place.
+            app.periodic_registry.register_task(task, job.schedule, "", {})  # type: ignore[arg-type]
     return app
 
 
