@@ -83,12 +83,15 @@ def settings_json(settings: Settings, reached: Sequence[Reached] = ()) -> str:
 def pool_arithmetic(settings: Settings) -> str:
     """How the size of the pool comes about, in one line."""
     size, hosts, instances = settings.pool_size, settings.hosts, settings.instances
-    budget = settings.database_max_connections
+    budget, worker = settings.database_max_connections, settings.worker_pool_size
     if settings.database_pool_size is not None:
-        return f"{size} as given; {size} * {hosts} hosts * {instances} instances <= {budget}"
+        return (
+            f"{size} as given; {hosts} hosts * ({size} * {instances} instances"
+            f" + {worker} of the worker) <= {budget}"
+        )
     return (
-        f"{size} = min({POOL_CAP}, floor({budget} / ({hosts} * {instances}))),"
-        " from GTSD_DATABASE_MAX_CONNECTIONS / (GTSD_HOSTS * GTSD_INSTANCES)"
+        f"{size} = min({POOL_CAP}, floor(({budget} / {hosts} - {worker}) / {instances})),"
+        " from (GTSD_DATABASE_MAX_CONNECTIONS / GTSD_HOSTS - those of the worker) / GTSD_INSTANCES"
     )
 
 

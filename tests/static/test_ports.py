@@ -97,9 +97,12 @@ def test_no_port_is_given_twice(root: Path, page: dict[str, Any]) -> None:
     assert not apis & instances
 
 
+_INSIDE = ("pgbouncer", "database_door", "cache_door", "worker")
+
+
 def test_ports_of_the_loopback_are_in_no_row(root: Path, page: dict[str, Any]) -> None:
     """A row would open to other hosts what is guarded by being on the loopback."""
-    inside = {page["gtsd_ports"][name] for name in ("pgbouncer", "database_door", "cache_door")}
+    inside = {page["gtsd_ports"][name] for name in _INSIDE}
     assert not inside & frozenset().union(*(link.ports for link in of_project(root)[0]))
 
 

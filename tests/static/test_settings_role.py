@@ -15,7 +15,8 @@ from gtsd.settings import Setting
 # Named by the inventory for all roles, not only for this one.
 VARIABLE = {"app_env": "gtsd_environment"}
 # Come with the release, and from the socket: whoever sets them on a host would be lying.
-NOT_ON_A_HOST = {"app_version", "git_sha", "host", "port"}
+# The worker's port is as the program has it: its door must find it.
+NOT_ON_A_HOST = {"app_version", "git_sha", "host", "port", "worker_port"}
 # Follow from the inventory, where the service itself can only assume one.
 DERIVED = {"app_env", "hosts", "instances"}
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]+)=\{\{ (gtsd_\w+)(?: \| [^}]+)? \}\}$", re.MULTILINE)

@@ -140,7 +140,7 @@ def test_version_names_release_commit_and_python() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["worker"], ["serve", "now"], ["check", "--connect", "--example"]]
+    "arguments", [[], ["work"], ["jobs"], ["serve", "now"], ["check", "--connect", "--example"]]
 )
 def test_what_is_no_command_exits_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

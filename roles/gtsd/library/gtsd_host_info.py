@@ -14,6 +14,7 @@ description:
 options:
   version: {description: The release that should run., type: str, required: true}
   instances: {description: How many should run., type: int, required: true}
+  worker_port: {description: Where the worker tells whether it is ready., type: int, required: true}
   keep: {description: How many releases to keep., type: int, default: 3}
   ignore:
     description: Variables whose change needs no restart.
@@ -23,7 +24,7 @@ options:
 """
 EXAMPLES = """
 - name: Look how the service stands
-  gtsd_host_info: {version: 1.4.0, instances: 2}
+  gtsd_host_info: {version: 1.4.0, instances: 2, worker_port: 3010}
 """
 RETURN = """
 apt: {description: Whether Ansible can ask the package manager., type: bool, returned: always}
@@ -39,6 +40,7 @@ missing: {description: Instances that are not enabled or do not run., type: list
 stale: {description: Instances that run with something older., type: list, returned: always}
 extra: {description: Instances beyond the wanted number., type: list, returned: always}
 not_ready: {description: Instances that are not ready., type: list, returned: always}
+worker: {description: "missing, stale, not_ready or ready.", type: str, returned: always}
 """
 
 import filecmp
@@ -54,9 +56,12 @@ _RELEASES = Path("/opt/gtsd/releases")
 _CURRENT = Path("/opt/gtsd/current")
 _SETTINGS = Path("/etc/gtsd/gtsd.env")
 _CREDENTIALS = Path("/etc/gtsd/credentials")
-_DROP_INS = Path("/etc/systemd/system/gtsd-api@.service.d")
+_DROP_INS = [
+    Path(f"/etc/systemd/system/{unit}.service.d") for unit in ("gtsd-api@", "gtsd-worker")
+]
 _LOADED = Path("/run/credentials")
 _OWNERS = "owner_database_url"
+_WORKER = "gtsd-worker.service"
 _UNIT = re.compile(r"gtsd-api@([1-9][0-9]*)\.(?:service|socket)")
 _PROPERTIES = "Id,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
 _READY_WITHIN = 3.0
@@ -145,11 +150,9 @@ def is_stale(unit: str, pid: str, wanted: dict[str, str]) -> bool:
     return any(read(file) != read(_LOADED / unit / file.name) for file in files)
 
 
-def is_ready(instance: int) -> bool:
-    """Whether it says that requests may be sent to it."""
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", int(f"300{instance}"), timeout=_READY_WITHIN
-    )
+def is_ready(port: int) -> bool:
+    """Whether what listens there says that it can do its work."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_WITHIN)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == http.client.OK
@@ -157,6 +160,11 @@ def is_ready(instance: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def is_missing(unit: dict[str, str]) -> bool:
+    """Whether it does not run, or would not after a boot."""
+    return unit["ActiveState"] != "active" or unit["UnitFileState"] != "enabled"
 
 
 def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict[str, object]:
@@ -169,7 +177,7 @@ def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict
     for number in numbers:
         name = f"gtsd-api@{number}.service"
         both = [units[name], units[f"gtsd-api@{number}.socket"]]
-        if any(u["ActiveState"] != "active" or u["UnitFileState"] != "enabled" for u in both):
+        if any(map(is_missing, both)):
             missing.append(number)
         elif is_stale(name, units[name]["MainPID"], wanted):
             stale.append(number)
@@ -178,8 +186,19 @@ def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict
         "stale": stale,
         "extra": sorted(known_instances(module) - set(numbers)),
         "reload": any(unit["NeedDaemonReload"] == "yes" for unit in units.values()),
-        "not_ready": [n for n in numbers if n not in missing and not is_ready(n)],
+        "not_ready": [
+            n for n in numbers if n not in missing and not is_ready(int(f"300{n}"))
+        ],
     }
+
+
+def worker(unit: dict[str, str], port: int, wanted: dict[str, str]) -> str:
+    """How the worker stands: missing, stale, not_ready or ready."""
+    if is_missing(unit):
+        return "missing"
+    if is_stale(_WORKER, unit["MainPID"], wanted):
+        return "stale"
+    return "ready" if is_ready(port) else "not_ready"
 
 
 def main() -> None:
@@ -188,6 +207,7 @@ def main() -> None:
         argument_spec={
             "version": {"type": "str", "required": True},
             "instances": {"type": "int", "required": True},
+            "worker_port": {"type": "int", "required": True},
             "keep": {"type": "int", "default": 3},
             "ignore": {"type": "list", "elements": "str", "default": []},
         },
@@ -200,17 +220,21 @@ def main() -> None:
     wanted = {**variables(read(_SETTINGS)), **variables(read(release / "release.env"))}
     for name in module.params["ignore"]:
         wanted.pop(name, None)
+    found = instances(module, module.params["instances"], wanted)
+    unit = show(module, [_WORKER])[_WORKER]
+    found["reload"] = found["reload"] or unit["NeedDaemonReload"] == "yes"
     module.exit_json(
         changed=False,
         apt=find_spec("apt") is not None,
         user=has_user("gtsd"),
-        folders=_SETTINGS.parent.is_dir() and _DROP_INS.is_dir(),
+        folders=_SETTINGS.parent.is_dir() and all(path.is_dir() for path in _DROP_INS),
         complete=bool(archive),
         archive=archive,
         units=in_place(release),
         current=current,
         surplus=surplus(current, version, module.params["keep"]),
-        **instances(module, module.params["instances"], wanted),
+        worker=worker(unit, module.params["worker_port"], wanted),
+        **found,
     )
 
 

@@ -11,7 +11,7 @@ from gtsd.deadline import within
 from gtsd.errors import Unavailable
 from gtsd.jobs import queries as q
 from gtsd.jobs.types import RETRIES
-from gtsd.stores.postgres import ConstraintViolated
+from gtsd.stores.postgres import ConstraintViolated, QueryFailed
 from gtsd.telemetry.metrics import JobOutcome, JobState
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ async def watch_queue(deps: Deps) -> None:
             with within(_LOOK_S):
                 await rescue(deps, silence)
                 await measure(deps)
-        except Unavailable:
+        except (Unavailable, QueryFailed):
+            # Away, or not migrated yet; the store has said what it was.
             logger.debug("the queue could not be looked at")
         await asyncio.sleep(silence / 3)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gtsd.deps import Deps
 
 SCHEMA = """
-CREATE TABLE runs (id bigint GENERATED ALWAYS AS IDENTITY, mark text, at timestamptz DEFAULT now());
+CREATE TABLE runs (mark text, at timestamptz DEFAULT now());
 CREATE TABLE effects (mark text PRIMARY KEY);
 CREATE TABLE gates (mark text PRIMARY KEY);
 """
@@ -31,20 +31,10 @@ async def write(deps: Deps, *, mark: str) -> None:
     await deps.postgres.execute(_EFFECT, mark=mark)
 
 
-async def write_carelessly(deps: Deps, *, mark: str) -> None:
-    """As ``wait``, but what it does is done again when it is run again."""
-    await deps.postgres.execute(_RUN, mark=mark)
-    await _gate(deps, mark)
-
-
 async def wait(deps: Deps, *, mark: str) -> None:
     """Takes until its gate is open."""
     await deps.postgres.execute(_RUN, mark=mark)
     await deps.postgres.execute(_EFFECT, mark=mark)
-    await _gate(deps, mark)
-
-
-async def _gate(deps: Deps, mark: str) -> None:
     while not await deps.postgres.value(_OPEN, mark=mark):
         await asyncio.sleep(0.05)
 
@@ -63,7 +53,6 @@ async def tick(deps: Deps) -> None:
 JOBS = (
     Job("write", write, Queue.UPKEEP),
     Job("wait", wait, Queue.UPKEEP),
-    Job("write_carelessly", write_carelessly, Queue.UPKEEP),
     Job("fail", fail, Queue.UPKEEP),
     Job("tick", tick, Queue.UPKEEP, "* * * * * *"),
 )

@@ -77,8 +77,8 @@ def test_the_settings_for_programs_have_every_name() -> None:
 @pytest.mark.parametrize(
     ("changes", "arithmetic"),
     [
-        ({"GTSD_HOSTS": "3", "GTSD_INSTANCES": "4"}, "8 = min(20, floor(100 / (3 * 4))), from "),
-        ({"GTSD_DATABASE_POOL_SIZE": "5", "GTSD_HOSTS": "3"}, "5 as given; 5 * 3 hosts * 1 inst"),
+        ({"GTSD_HOSTS": "3", "GTSD_INSTANCES": "4"}, "6 = min(20, floor((100 / 3 - 6) / 4)), from "),
+        ({"GTSD_DATABASE_POOL_SIZE": "5", "GTSD_HOSTS": "3"}, "5 as given; 3 hosts * (5 * 1 inst"),
     ],
 )
 def test_the_size_of_the_pool_is_explained(changes: dict[str, str], arithmetic: str) -> None:

@@ -125,10 +125,10 @@ def test_the_object_store_is_given_whole_or_not_at_all(missing: str) -> None:
     [
         ({}, 20),
         ({"GTSD_INSTANCES": "4"}, 20),
-        ({"GTSD_INSTANCES": "4", "GTSD_HOSTS": "3"}, 8),
-        ({"GTSD_DATABASE_MAX_CONNECTIONS": "12", "GTSD_INSTANCES": "12"}, 1),
-        ({"GTSD_DATABASE_MAX_CONNECTIONS": "23", "GTSD_INSTANCES": "12"}, 1),
-        ({"GTSD_DATABASE_POOL_SIZE": "50", "GTSD_INSTANCES": "2"}, 50),
+        ({"GTSD_INSTANCES": "4", "GTSD_HOSTS": "3"}, 6),
+        ({"GTSD_DATABASE_MAX_CONNECTIONS": "18", "GTSD_INSTANCES": "12"}, 1),
+        ({"GTSD_DATABASE_MAX_CONNECTIONS": "29", "GTSD_INSTANCES": "12"}, 1),
+        ({"GTSD_DATABASE_POOL_SIZE": "47", "GTSD_INSTANCES": "2"}, 47),
         ({"GTSD_DATABASE_POOL_SIZE": "1"}, 1),
     ],
 )
@@ -143,11 +143,11 @@ def test_pools_over_the_budget_are_refused_with_the_arithmetic() -> None:
     """Whether the size is given or cannot even be one."""
     given = {"GTSD_DATABASE_POOL_SIZE": "20", "GTSD_HOSTS": "3", "GTSD_INSTANCES": "2"}
     sentence = told({**DEVELOPMENT, **given})["GTSD_DATABASE_POOL_SIZE"]
-    assert "20 connections * 3 GTSD_HOSTS * 2 GTSD_INSTANCES = 120" in sentence
+    assert "3 GTSD_HOSTS * (20 connections * 2 GTSD_INSTANCES + 6 of the worker) = 138" in sentence
     assert "more than the 100 of GTSD_DATABASE_MAX_CONNECTIONS" in sentence
-    derived = {"GTSD_DATABASE_MAX_CONNECTIONS": "11", "GTSD_INSTANCES": "12"}
+    derived = {"GTSD_DATABASE_MAX_CONNECTIONS": "17", "GTSD_INSTANCES": "12"}
     sentence = told({**DEVELOPMENT, **derived})["GTSD_DATABASE_MAX_CONNECTIONS"]
-    assert "1 connections * 1 GTSD_HOSTS * 12 GTSD_INSTANCES = 12" in sentence
+    assert "1 GTSD_HOSTS * (1 connections * 12 GTSD_INSTANCES + 6 of the worker) = 18" in sentence
 
 
 def test_a_value_that_cannot_be_read_is_told_of_once() -> None:
