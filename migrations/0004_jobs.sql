@@ -6,7 +6,7 @@
 -- The schema of procrastinate 3.10.0 (MIT License, Copyright (c) 2019 PeopleDoc and contributors).
 -- Its names and bodies are kept, because its queries call them. Left out are what only older
 -- versions call, and the triggers that NOTIFY for each job: nobody listens, as workers come through
--- a pooler and poll, and a commit that notifies waits for all others that do. Added are two
+-- a pooler and poll, and a commit that notifies waits for all others that do. Added are three
 -- indexes and the settings of vacuum at the end.
 
 -- Enums
@@ -515,6 +515,8 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
 
 -- What an operator lists.
 CREATE INDEX procrastinate_jobs_failed ON procrastinate_jobs (id) WHERE status = 'failed';
+-- What has waited longest.
+CREATE INDEX procrastinate_jobs_scheduled ON procrastinate_jobs (scheduled_at) WHERE status = 'todo';
 -- Those of killed workers are looked for among the few that run.
 CREATE INDEX procrastinate_jobs_doing ON procrastinate_jobs (id) WHERE status = 'doing';
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -46,6 +47,8 @@ async def sign_up(
             name=new.name,
             phone=new.phone,
             timezone=new.timezone,
+            # The first of their midnights is the one that comes next.
+            yesterday=deps.clock.today(new.timezone) - timedelta(days=1),
         )
     except ConstraintViolated as error:
         raise _taken(error) from None

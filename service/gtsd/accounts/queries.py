@@ -26,8 +26,10 @@ ADD_USER: Final = Query(
     "user_add",
     f"""
     WITH u AS (
-        INSERT INTO users (email, password_hash, name, phone, timezone, last_login_at)
-        VALUES (%(email)s, %(password_hash)s, %(name)s, %(phone)s, %(timezone)s, now())
+        INSERT INTO users
+            (email, password_hash, name, phone, timezone, closed_day, last_login_at)
+        VALUES (%(email)s, %(password_hash)s, %(name)s, %(phone)s, %(timezone)s,
+            %(yesterday)s::date, now())
         RETURNING *
     ), streak AS (
         INSERT INTO streaks (user_id) SELECT id FROM u
