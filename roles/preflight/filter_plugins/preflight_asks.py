@@ -95,6 +95,7 @@ def preflight_asks(
         ready = {"name": domain, "path": "/ready", "address": "127.0.0.1"}
         numbered = range(1, 1 + instances(variables))
         pages += [{**ready, "port": int(f"{ports['instance_prefix']}{n}")} for n in numbered]
+        pages.append({**ready, "port": int(ports["worker"])})
         commands.append({"name": "check", "argv": [PROGRAM, "check"]})
         if host == groups["app"][0]:
             commands.append({"name": "migrate", "argv": [PROGRAM, "migrate", "plan"]})

@@ -14,7 +14,7 @@ from typing import Final, TextIO
 
 from gtsd import lifecycle
 from gtsd.clock import Clock
-from gtsd.dev import demo, host, state
+from gtsd.dev import demo, host, state, worker
 from gtsd.dev.banner import banner
 from gtsd.dev.errors import DevError
 from gtsd.dev.object_store import EmbeddedObjectStore
@@ -35,6 +35,7 @@ _DEFAULTS: Final = {
     # Nobody stands in front of a developer's machine who would have to notice a red readiness.
     "GTSD_DRAIN_DELAY": "0",
     "GTSD_DRAIN_TIMEOUT": "3",
+    "GTSD_WORKER_STOP_TIMEOUT": "3",
 }
 
 
@@ -71,7 +72,8 @@ def _run(environ: Mapping[str, str], folder: Path, out: TextIO) -> int:
             environ.update(_address(server))
         settings = read(environ)
         up(settings.database_url, DEFAULT_FOLDER)
-        return asyncio.run(_serve(settings, folder, names, out))
+        with worker.running(environ, folder):
+            return asyncio.run(_serve(settings, folder, names, out))
 
 
 async def _serve(settings: Settings, folder: Path, names: Sequence[str], out: TextIO) -> int:

@@ -32,6 +32,7 @@ class Running:
         self.port = host.free_port()
         # Not every machine has the locale that somebody's shell asks for.
         environ = {"LC_ALL": "xx_YY.UTF-8", "PORT": str(self.port), "GTSD_STATE_DIR": str(state)}
+        self.worker_log = state / "worker.log"
         began = time.monotonic()
         self.process = python(["-m", "gtsd", "dev"], environment(**environ, **more))
         self.banner = ""
@@ -54,6 +55,13 @@ class Running:
         request = urllib.request.Request(url, data, headers)
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - always http
             return json.load(answer)
+
+    def wait_for_a_job(self) -> None:
+        """Until the worker has done one; there is one every minute, and one at its start."""
+        ends = time.monotonic() + 20
+        while "a job is done" not in self.worker_log.read_text():
+            assert time.monotonic() < ends, self.worker_log.read_text()
+            time.sleep(0.05)
 
     def sign_in(self) -> str:
         """An access token, with what the banner tells."""
@@ -100,6 +108,7 @@ def test_everything_starts_keeps_its_data_and_stops(server_folder: Path) -> None
         assert today["streak"]["current"] > 0
         dev.get("/v1/tasks", token, {"title": "Find me again"})
         assert dev.get("/health")["redis"] == "connected"
+        dev.wait_for_a_job()
         assert len(dev.pids) > 6
         assert all(alive(pid) for pid in dev.pids)
         assert dev.stop() == (0, "")
