@@ -56,9 +56,7 @@ _RELEASES = Path("/opt/gtsd/releases")
 _CURRENT = Path("/opt/gtsd/current")
 _SETTINGS = Path("/etc/gtsd/gtsd.env")
 _CREDENTIALS = Path("/etc/gtsd/credentials")
-_DROP_INS = [
-    Path(f"/etc/systemd/system/{unit}.service.d") for unit in ("gtsd-api@", "gtsd-worker")
-]
+_DROP_INS = [Path(f"/etc/systemd/system/{unit}.service.d") for unit in ("gtsd-api@", "gtsd-worker")]
 _LOADED = Path("/run/credentials")
 _OWNERS = "owner_database_url"
 _WORKER = "gtsd-worker.service"
@@ -186,9 +184,7 @@ def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict
         "stale": stale,
         "extra": sorted(known_instances(module) - set(numbers)),
         "reload": any(unit["NeedDaemonReload"] == "yes" for unit in units.values()),
-        "not_ready": [
-            n for n in numbers if n not in missing and not is_ready(int(f"300{n}"))
-        ],
+        "not_ready": [n for n in numbers if n not in missing and not is_ready(int(f"300{n}"))],
     }
 
 

@@ -77,7 +77,7 @@ class DemoPerson(NamedTuple):
 async def fill(postgres: Postgres, clock: Clock) -> DemoPerson:
     """Two weeks of tasks and a live streak; called at every start, it adds what is missing."""
     today = clock.today("UTC")
-    user_id = await _person(postgres)
+    user_id = await _person(postgres, today)
     last = await postgres.value(_LAST_DAY, user_id=user_id, today=today)
     first = max(today - timedelta(days=_DAYS), last + timedelta(days=1) if last else date.min)
     for age in range((today - first).days, -1, -1):
@@ -86,7 +86,7 @@ async def fill(postgres: Postgres, clock: Clock) -> DemoPerson:
     return DemoPerson(EMAIL, PASSWORD, task_id or await _one_more(postgres, user_id, clock))
 
 
-async def _person(postgres: Postgres) -> int:
+async def _person(postgres: Postgres, today: date) -> int:
     found = await postgres.row(accounts.CREDENTIALS, email=EMAIL)
     if found is not None:
         return int(found[0])
@@ -102,6 +102,7 @@ async def _person(postgres: Postgres) -> int:
         name="Demo Person",
         phone=None,
         timezone="UTC",
+        yesterday=today - timedelta(days=1),
     )
     assert added is not None
     return int(added[0])

@@ -112,7 +112,9 @@ class Manager(JobManager):
         except Away:
             logger.debug("a heartbeat of the worker was lost")
 
-    async def defer_periodic_job(self, job: Job, periodic_id: str, defer_timestamp: int) -> int | None:
+    async def defer_periodic_job(
+        self, job: Job, periodic_id: str, defer_timestamp: int
+    ) -> int | None:
         """Until it is known to be there: a second try finds the first one's."""
         while True:
             try:
@@ -148,8 +150,8 @@ class Manager(JobManager):
             raise
         except exceptions.ConnectorException as error:
             self._in_doubt = True
-            logger.bind(job=job.task_name, job_id=job.id).warning(
-                "how a job ended could not be written, so it may run again: {}", type(error).__name__
+            logger.bind(job=job.task_name, job_id=job.id, kind=type(error).__name__).warning(
+                "how a job ended could not be written, so it may run again"
             )
         finally:
             assert job.id is not None

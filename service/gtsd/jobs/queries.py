@@ -107,7 +107,10 @@ REVIVE: Final = Query(
 
 DISCARD: Final = Query(
     "job_discard",
-    "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status IN ('todo', 'failed') RETURNING id",
+    """
+    DELETE FROM procrastinate_jobs
+    WHERE id = %(id)s AND status IN ('todo', 'failed') RETURNING id
+    """,
 )
 
 DEAD: Final = Query(

@@ -88,9 +88,7 @@ async def check(tx: Transaction, user_id: int, day: date, today: date) -> bytes:
 
 async def ended(session: Session, days: Mapping[str, date], limit: int) -> list[Ended]:
     """So many people with days that are over and not closed; ``days`` has each zone's last one."""
-    rows = await session.rows(
-        q.ENDED, zones=list(days), days=list(days.values()), limit=limit
-    )
+    rows = await session.rows(q.ENDED, zones=list(days), days=list(days.values()), limit=limit)
     return [Ended(*row) for row in rows]
 
 

@@ -48,7 +48,8 @@ async def used(alone: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
         alone,
         "DELETE FROM account_tokens;"
         "INSERT INTO account_tokens (user_id, token_hash, purpose, email, expires_at)"
-        " SELECT id, sha256(id::text::bytea), 'verify_email', email, '2026-11-18 13:00Z' FROM users;"
+        " SELECT id, sha256(id::text::bytea), 'verify_email', email, '2026-11-18 13:00Z'"
+        " FROM users;"
         "UPDATE idempotency_keys SET created_at = '2026-11-17 13:00Z'",
     )
     return alone

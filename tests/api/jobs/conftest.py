@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,15 +16,6 @@ from tests.support.database import outside
 from tests.support.process import Served, environment, started
 
 PROGRAM = Path(__file__).with_name("own_worker.py")
-
-
-def _schema() -> str:
-    spec = importlib.util.spec_from_file_location("own_worker", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.SCHEMA)
 
 
 class Jobs:
@@ -85,7 +76,7 @@ class Jobs:
 
 def prepared(url: str) -> Jobs:
     """With the tables that the jobs write into."""
-    outside(url, _schema())
+    outside(url, str(runpy.run_path(str(PROGRAM))["SCHEMA"]))
     return Jobs(url)
 
 

@@ -17,7 +17,9 @@ from gtsd.telemetry import tracing
 from tests.api.conftest import Start
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-ALL = Query("all", "SELECT id, queueing_lock, args, status::text FROM procrastinate_jobs ORDER BY id")
+ALL = Query(
+    "all", "SELECT id, queueing_lock, args, status::text FROM procrastinate_jobs ORDER BY id"
+)
 
 
 async def _greet(deps: Deps, *, name: str) -> None:
@@ -121,7 +123,7 @@ async def test_what_a_worker_was_given_in_a_lost_answer_is_given_back(
 ) -> None:
     """The connection broke after the server had marked it as in work, by this worker."""
     await _add(deps, queue)
-    manager, job = await _fetched(deps)
+    _, job = await _fetched(deps)
     lost = make_app(deps, JOBS).job_manager
     assert isinstance(lost, Manager)
     assert await lost.fetch_job(None, job.worker_id) is None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gtsd.lifecycle import _notify
+from gtsd.lifecycle import notify
 from gtsd.systemd import Supervisor
 from gtsd.telemetry import tracing
 from tests.support.process import environment, serving, started
@@ -116,5 +116,5 @@ def test_all_bad_settings_are_told_at_once_and_exit_2() -> None:
 def test_a_service_manager_that_does_not_listen_stops_nobody() -> None:
     """What it should have been told goes to the log instead."""
     with logged() as lines:
-        _notify(Supervisor("/nowhere/notify"), "STOPPING=1")
+        notify(Supervisor("/nowhere/notify"), "STOPPING=1")
     assert lines == ["the service manager did not take STOPPING=1: No such file or directory"]

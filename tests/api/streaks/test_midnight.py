@@ -23,9 +23,9 @@ DAYS = Query(
     "SELECT day, due, completed, compliant, run FROM streak_days WHERE user_id = %(user_id)s"
     " ORDER BY day",
 )
-# Clocks go forward and back: in Los Angeles at 2, on Chatham at 2:45 and 3:45, in Havana at midnight
-# itself, where a day then begins at 1 or lasts an hour longer. Kolkata is half an hour off and never
-# moves its clocks.
+# Clocks go forward and back: in Los Angeles at 2, on Chatham at 2:45 and 3:45, in Havana at
+# midnight itself, where a day then begins at 1 or lasts an hour longer. Kolkata is half an hour off
+# and never moves its clocks.
 CASES = [
     ("America/Los_Angeles", date(2026, 3, 8)),
     ("America/Los_Angeles", date(2026, 11, 1)),
@@ -114,7 +114,7 @@ async def test_a_clock_that_knows_no_zones_is_noticed(
     migrated_database_url: str, start: Start, monkeypatch: pytest.MonkeyPatch, clock: FixedClock
 ) -> None:
     """The control: days would be closed at midnight of the server."""
-    monkeypatch.setattr(FixedClock, "today", lambda self, timezone: self.now().date())
+    monkeypatch.setattr(FixedClock, "today", lambda self, _: self.now().date())
     service = await start(database_url=migrated_database_url)
     noon = datetime(2026, 3, 8, 20, tzinfo=UTC)
     watched = await _watched(service, clock, "America/Los_Angeles", noon)
@@ -167,7 +167,7 @@ async def _history(service: Running, person: Client) -> list[tuple[Any, ...]]:
 async def test_a_day_on_which_nothing_was_done_is_counted(
     alone: Running, clock: FixedClock
 ) -> None:
-    """Nobody has written anything on it, so only its midnight can tell; again it changes nothing."""
+    """Nobody has written anything on it, so only its midnight can tell; twice is as once."""
     person = await alone.person()
     await _task(person, "2026-11-19")
     clock.move(timedelta(days=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from croniter import croniter
+from croniter import croniter  # type: ignore[import-untyped]  # it has no types
 
 from gtsd.jobs.catalogue import CATALOGUE
 from gtsd.jobs.types import Job, Queue, next_try

@@ -14,7 +14,7 @@ NOW = 1_800_000_000
 PORTS = {
     "http": 80, "https": 443, "api_base": 8440, "postgresql": 5432, "patroni": 8008,
     "etcd_client": 2379, "etcd_peer": 2380, "redis": 6379, "sentinel": 26379, "pgbouncer": 6432,
-    "database_door": 5433, "cache_door": 6380, "instance_prefix": 300,
+    "database_door": 5433, "cache_door": 6380, "worker": 3010, "instance_prefix": 300,
 }  # fmt: skip
 LIMITS = {
     "memory_mb": 900, "disk_mb": 2048, "skew": 5, "life_percent": 20, "ports": PORTS,
@@ -183,7 +183,7 @@ def test_a_host_is_asked_for_what_its_groups_do() -> None:
     assert edge["resolve"] == "api.example.com"
     assert [link["port"] for link in edge["links"]] == [8441, 8442]
     app = preflight_asks("a", hostvars, groups, matrix, "all")
-    assert [page["port"] for page in app["pages"]] == [3001, 3002]
+    assert [page["port"] for page in app["pages"]] == [3001, 3002, 3010]
     assert [command["name"] for command in app["commands"]] == ["check", "migrate"]
     assert [(link["host"], link["port"]) for link in app["links"]] == [("d", 5432)]
     database = preflight_asks("d", hostvars, groups, matrix, "all")

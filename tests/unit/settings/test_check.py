@@ -77,7 +77,7 @@ def test_the_settings_for_programs_have_every_name() -> None:
 @pytest.mark.parametrize(
     ("changes", "arithmetic"),
     [
-        ({"GTSD_HOSTS": "3", "GTSD_INSTANCES": "4"}, "6 = min(20, floor((100 / 3 - 6) / 4)), from "),
+        ({"GTSD_HOSTS": "3", "GTSD_INSTANCES": "4"}, "6 = min(20, floor((100 / 3 - 6) / 4)), "),
         ({"GTSD_DATABASE_POOL_SIZE": "5", "GTSD_HOSTS": "3"}, "5 as given; 3 hosts * (5 * 1 inst"),
     ],
 )
