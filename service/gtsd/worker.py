@@ -12,10 +12,12 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from gtsd.app import make_probes
+from gtsd.errors import Unavailable
 from gtsd.jobs.catalogue import CATALOGUE
 from gtsd.jobs.runs import make_app
 from gtsd.jobs.watch import watch_queue
 from gtsd.lifecycle import Process, answering, notify, run
+from gtsd.stores.postgres import QueryFailed
 from gtsd.systemd import Supervisor
 
 if TYPE_CHECKING:
@@ -95,9 +97,11 @@ def _make_worker(process: Process, jobs: Iterable[Job]) -> Worker:
 async def _work_again_and_again(process: Process, worker: Worker) -> None:
     """A worker that cannot register, or that others have given up as dead, begins anew."""
     while not process.stop.is_set():
+        why = "a task beside the jobs ended"
         try:
             await worker.run()  # type: ignore[no-untyped-call]  # as above
-        except ConnectorException as error:
-            logger.warning("the worker begins anew: {}", str(error) or type(error).__name__)
+        except (ConnectorException, QueryFailed, Unavailable) as error:
+            why = str(error) or type(error).__name__
         if not process.stop.is_set():
+            logger.warning("the worker begins anew: {}", why)
             await asyncio.sleep(_AGAIN_S)

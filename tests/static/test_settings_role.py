@@ -117,15 +117,24 @@ def test_secrets_are_never_shown(options: dict[str, dict[str, Any]]) -> None:
     assert [s.field for s in _secret() if not options[variable(s)].get("no_log")] == []
 
 
-def test_every_secret_is_written_and_handed_to_the_unit(root: Path, role: Path) -> None:
+def test_every_secret_is_written_and_handed_to_the_units(root: Path, role: Path) -> None:
     """A credential for each secret, no other, under the setting's own name; the wrapper, too."""
     names = {s.env.credential for s in _secret()}
     variables = yaml.safe_load((role / "vars" / "main.yml").read_text())
     assert variables["__gtsd_credentials"].keys() == names
-    unit = (root / "systemd" / "gtsd-api@.service").read_text()
-    assert dict(_CREDENTIAL.findall(unit)) == {name: name for name in names}
+    for name in ("gtsd-api@", "gtsd-worker"):
+        unit = (root / "systemd" / f"{name}.service").read_text()
+        assert dict(_CREDENTIAL.findall(unit)) == {name: name for name in names}
     wrapper = (root / "systemd" / "bin" / "gtsd").read_text()
     assert [name for name in names if not re.search(rf"\b{name}\b", wrapper)] == []
+
+
+def test_the_sandbox_of_the_worker_is_that_of_the_api(root: Path) -> None:
+    """What is made tighter for one is so for the other."""
+    units = [root / "systemd" / f"{name}.service" for name in ("gtsd-api@", "gtsd-worker")]
+    api, worker = (unit.read_text().partition("LimitCORE=0\n")[2] for unit in units)
+    assert "SystemCallFilter" in api
+    assert worker == api
 
 
 def test_only_migrations_have_the_owners_address(root: Path) -> None:

@@ -222,13 +222,13 @@ class Metrics:
 
     def _declare_jobs(self) -> None:
         self.jobs = Family(
-            self._counter("jobs", "Runs of background jobs.", ("job", "outcome")), limit=64, keep=1
+            self._counter("jobs", "Runs of background jobs.", ("job", "outcome")), limit=80, keep=1
         )
         self.job_duration = Family(
             self._histogram(
                 "job_duration_seconds", "One run of a background job.", ("job",), JOB_SECONDS
             ),
-            limit=16,
+            limit=20,
         )
         queued = self._gauge("jobs_queued", "Background jobs in the queue.", ("state",))
         self.jobs_queued = {state: queued.labels(state) for state in JobState}

@@ -97,6 +97,16 @@ def test_a_job_of_a_worker_that_may_live_is_left_to_it(jobs: Any) -> None:
     assert jobs.state("wait") == ("doing", 0)
 
 
+def test_a_worker_that_was_given_up_begins_anew(jobs: Any) -> None:
+    """As after a night of a suspended machine: others have taken it for dead meanwhile."""
+    with jobs.worker() as worker:
+        worker.wait_ready()
+        worker.wait_until(lambda: jobs.runs("tick"))
+        jobs.ask("DELETE FROM procrastinate_workers")
+        jobs.add("write", "w")
+        worker.wait_until(lambda: jobs.effects("w"))
+
+
 def test_a_job_that_kills_its_workers_ends_as_dead(jobs: Any) -> None:
     """Its last try was used up by the fourth of them."""
     jobs.add("wait", "w")
