@@ -1,10 +1,10 @@
+DROP FUNCTION procrastinate_fetch_job_v2;
 DROP TABLE procrastinate_events;
 DROP TABLE procrastinate_periodic_defers;
 DROP TABLE procrastinate_jobs;
 DROP TABLE procrastinate_workers;
 DROP FUNCTION procrastinate_defer_jobs_v1;
 DROP FUNCTION procrastinate_defer_periodic_job_v2;
-DROP FUNCTION procrastinate_fetch_job_v2;
 DROP FUNCTION procrastinate_finish_job_v1;
 DROP FUNCTION procrastinate_cancel_job_v1;
 DROP FUNCTION procrastinate_retry_job_v2;

@@ -187,7 +187,8 @@ def test_servers_of_the_environment_are_used_instead(
         assert len(dev.pids - {dev.process.pid}) == 2
         assert dev.get("/v1/tasks/today", dev.sign_in())["data"]["totalTasks"] > 0
         assert dev.stop() == (0, "")
-    assert {path.name for path in server_folder.iterdir()} == {"gtsd-dev.lock", "jwt-secret"}
+    left = {path.name for path in server_folder.iterdir()}
+    assert left == {"gtsd-dev.lock", "jwt-secret", "worker.log"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
