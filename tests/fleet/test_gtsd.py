@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 UNIT = "gtsd-api@1.service"
-WORKER = "gtsd-worker.service"
 SCORE = 15  # tenths: 1.5
 # Not an instance that anybody runs: its number is only used for programs put into its sandbox.
 _SPARE = "gtsd-api@64.service"
@@ -119,9 +118,8 @@ def main_pid(app: Any) -> int:
 
 
 def test_the_sandbox_is_as_tight_as_promised(app: Any) -> None:
-    """systemd's own measure: at most 1.5 of 10, for the API, the worker and the migrations."""
+    """systemd's own measure: at most 1.5 of 10, for the API and for the migrations."""
     app.check_output(f"systemd-analyze security --no-pager --threshold={SCORE} {UNIT}")
-    app.check_output(f"systemd-analyze security --no-pager --threshold={SCORE} {WORKER}")
     migrate = "gtsd-migrate@1.0.0.service"
     app.check_output(f"systemd-analyze security --no-pager --threshold={SCORE} {migrate}")
     assert app.run(f"systemd-analyze security --no-pager --threshold=1 {UNIT}").rc != 0
@@ -218,27 +216,6 @@ def test_a_restart_refuses_nobody(app: Any) -> None:
     )
     assert int(counted.split()[1]) > 0
     until_ready(app, 1)
-
-
-def worker_metrics(app: Any) -> str:
-    """What the worker tells; nothing while it is only starting."""
-    act = (
-        "import urllib.request as u;"
-        " print(u.urlopen('http://127.0.0.1:3010/metrics', timeout=5).read().decode())"
-    )
-    told = app.run(python(act))
-    return str(told.stdout) if told.rc == 0 else ""
-
-
-def test_a_killed_worker_comes_back_and_does_jobs(app: Any) -> None:
-    """There is one every minute, which closes the days that have ended."""
-    assert app.service("gtsd-worker").is_enabled
-    app.check_output(f"systemctl kill --signal=KILL {WORKER}")
-    done = 'gtsd_jobs_total{job="close_days",outcome="done"}'
-    deadline = time.monotonic() + 150
-    while done not in worker_metrics(app):
-        assert time.monotonic() < deadline, app.check_output(f"journalctl -n 30 -u {WORKER}")
-        time.sleep(1)
 
 
 def test_a_changed_setting_restarts_one_instance_after_the_other(fleet: Any, app: Any) -> None:
