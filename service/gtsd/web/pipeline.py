@@ -36,10 +36,10 @@ class Pipeline:
         policy = call.route.policy
         if policy is Policy.OPS:
             return await call.route.handler(call)
-        if policy is Policy.USER:
-            call.account = await self._identify(call)
-        else:
+        if policy is Policy.PUBLIC:
             await self._limit_address(call)
+        else:
+            call.account = await self._identify(call)
         self._read(call)
         with tracing.span(call.route.use_case):
             answer = await call.route.handler(call)

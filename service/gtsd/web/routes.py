@@ -96,6 +96,8 @@ class RouteTable:
             self._add(route)
 
     def _add(self, route: Route) -> None:
+        if not isinstance(route.policy, Policy):
+            raise TypeError(f"{route.method} {route.template} has no policy")
         node = self._root
         for segment in route.template.strip("/").split("/"):
             if segment.startswith("{"):

@@ -176,12 +176,11 @@ async def test_no_forged_token_gets_in(service: Running, ada: Client) -> None:
             await _verify(service, tokens, token)
             accepted.append(token)
     assert [_claims(t) for t in accepted] == []
-    for token in forged[::10]:
-        if token.isprintable() and len(token) < 4000:
-            answer = await service.client.get(
-                "/auth/me", headers={"Authorization": f"Bearer {token}"}
-            )
-            assert answer.status == 401, token
+    sent = [token for token in forged if token.isprintable()]
+    assert len(sent) >= 200
+    for token in sent:
+        answer = await service.client.get("/auth/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status == 401, token
 
 
 async def _verify(service: Running, tokens: Any, token: str) -> None:
