@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test browser lint lock schema wheel release audit new-environment clean rehearsal \
+.PHONY: help run test fuzz browser lint lock schema wheel release audit new-environment clean rehearsal \
 	rehearsal-down test-fleet
 
 export PYTHON
@@ -28,6 +28,11 @@ test: $(if $(findstring tests/api,$(TESTS)),browser)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
 	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadfile $(coverage) $(TESTS)
+
+fuzz: ## Call every operation as the document allows and forbids; SEED=7 CALLS=2000 for other calls.
+	@$(environment) test
+	@FUZZ_CALLS="$(CALLS)" FUZZ_SEED="$(SEED)" $(service) $(call python,test) -m pytest -q -n auto \
+		--maxprocesses=4 --no-cov tests/fuzz
 
 browser: ## Install Chromium and curl, which try the API, where they are missing and we are root.
 	@missing=; command -v chromium google-chrome >/dev/null || missing+=" chromium"; \

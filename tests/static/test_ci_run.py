@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_STEPS = ["make lint", "make test", "make test-fleet"]
+_STEPS = ["make lint", "make test", "make fuzz", "make test-fleet"]
 _PROGRAMS = ["bash", "cat", "chmod", "dirname", "env", "git", "id", "mkdir", "mktemp", "rm"]
 
 
@@ -74,12 +74,12 @@ def test_a_missing_program_is_installed_once(machine: Machine) -> None:
     assert machine.run()[:2] == (0, _STEPS)
 
 
-@pytest.mark.parametrize("broken", ["lint", "test", "test-fleet"])
+@pytest.mark.parametrize("broken", ["lint", "test", "fuzz", "test-fleet"])
 def test_every_step_runs_and_one_failure_fails_all(machine: Machine, broken: str) -> None:
     """The tests run after a failed lint too, and the summary says which step it was."""
     status, calls, printed = machine.run(broken)
     assert status == 1
-    assert calls[-3:] == _STEPS
+    assert calls[-4:] == _STEPS
     failed = [line for line in printed.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 1
     assert f" make {broken}" in failed[0]
@@ -101,6 +101,7 @@ def test_each_step_says_how_long_it_took(machine: Machine) -> None:
         "ok N s install_missing",
         "ok N s make lint",
         "ok N s make test",
+        "ok N s make fuzz",
         "ok N s as_root make test-fleet",
     ]
 
@@ -117,4 +118,4 @@ def test_the_verdict_is_kept_for_this_very_checkout(machine: Machine) -> None:
     machine.run("test")
     commit, *steps = verdict.read_text().splitlines()
     assert re.fullmatch(r"[0-9a-f]{40}", commit)
-    assert [step.split()[0] for step in steps] == ["ok", "ok", "FAILED", "ok"]
+    assert [step.split()[0] for step in steps] == ["ok", "ok", "FAILED", "ok", "ok"]

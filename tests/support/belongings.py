@@ -23,11 +23,12 @@ def _made(answer: Response) -> Any:
 
 
 async def task(owner: Client) -> Reference:
-    """A task with a proof."""
+    """A task with a proof, still to do."""
     text = f"{CANARY} task"
     made = _made(await owner.post("/v1/tasks", {"title": text, "description": text}))
     proof = {"taskId": made["id"], "type": "text_log", "data": {"text": text}, "notes": text}
     _made(await owner.post("/v1/evidence", proof))
+    _made(await owner.post(f"/v1/tasks/{made['id']}/uncomplete"))
     return int(made["id"])
 
 
