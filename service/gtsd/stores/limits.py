@@ -8,6 +8,9 @@ never holds more than the amount, whoever keeps to the rate is never refused, an
 by a burst at the end of a window is bounded: no stretch of its length holds more than twice the
 amount, and the second half of that comes in evenly, not at once.
 
+The library `limits` has this strategy as well, but on Redis it does all counting by scripts (as of
+5.8), which the ACL of production forbids: see `redis.py`.
+
 Refused uses are not counted (they are counted and taken back, as there is no way to ask first
 without a race), so hammering does not prolong the wait; all that it can do is to have uses refused
 that come at the same moment.

@@ -108,6 +108,17 @@ async def test_expensive_requests_have_a_limit_of_their_own(start: Start) -> Non
     assert (await ada.get("/v1/streaks/me")).status == 200
 
 
+async def test_an_address_is_not_what_its_client_says(start: Start) -> None:
+    """A header from anybody but a trusted proxy leads to no other count; from one it does."""
+    for trusted, last in ((("10.0.0.0/8",), 429), (("127.0.0.1/32",), 200)):
+        service = await start(limit_anonymous=2, redis_url=None, trusted_proxies=trusted)
+        statuses = [
+            (await service.client.get("/openapi.json", headers=_from_somewhere())).status
+            for _ in range(3)
+        ]
+        assert statuses == [200, 200, last]
+
+
 async def test_limits_are_shared_by_all_processes(start: Start) -> None:
     """Asking another one does not help."""
     first, second = await start(limit_anonymous=2), await start(limit_anonymous=2)
