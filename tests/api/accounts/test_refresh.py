@@ -43,7 +43,7 @@ async def test_a_token_gives_the_next_pair(service: Running, ada: Client) -> Non
 
 
 async def test_of_parallel_uses_exactly_one_wins(service: Running, ada: Client) -> None:
-    """The others are refused, and the winner's pair lives on."""
+    """The others are refused, and the winner's pair lives on (fault 3: all of five won)."""
     held = psycopg2.connect(service.deps.settings.database_url)
     with held.cursor() as cursor:
         # Nobody gets on before all have begun.
@@ -75,7 +75,7 @@ async def test_a_retry_of_the_winner_gets_the_same_pair(service: Running, ada: C
 
 
 async def test_a_retry_after_ten_seconds_is_a_copy(service: Running, ada: Client) -> None:
-    """The whole family ends, the newest token included."""
+    """The whole family ends, the newest token included (fault 3)."""
     first = await _refresh(service.client, ada.refresh_token)
     _sql(service, "UPDATE refresh_tokens SET spent_at = spent_at - interval '11 seconds'")
     assert (await _refresh(service.client, ada.refresh_token)).status == 401
@@ -104,7 +104,7 @@ async def test_a_token_lives_for_seven_days(
 
 
 async def test_only_hashes_are_stored(service: Running, ada: Client) -> None:
-    """Nothing in the table is a part of the token."""
+    """Nothing in the table is a part of the token (fault 3)."""
     rows = _sql(
         service,
         "SELECT *, encode(token_hash, 'base64') FROM refresh_tokens "

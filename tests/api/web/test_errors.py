@@ -85,7 +85,7 @@ def _check_shape(answer: Response, status: int, code: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda r: f"{r.status}-{r.method}-{r.path}")
 async def test_every_refusal_has_the_same_shape(service: Running, refused: Refused) -> None:
-    """Success false, a code for programs, a sentence for people, and the request id."""
+    """A code for programs, a sentence for people, and the request id (faults 5, 17 and 18)."""
     headers = {} if refused.raw is None else {"Content-Type": refused.content_type}
     client = Client(service.base, validates=False)
     answer = await client.call(refused.method, refused.path, raw=refused.raw, headers=headers)

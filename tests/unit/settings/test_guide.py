@@ -50,7 +50,7 @@ def check(environ: dict[str, str]) -> tuple[int, dict[str, object]]:
 
 
 def test_the_documented_environment_boots() -> None:
-    """In production, under all of its names, NODE_ENV included."""
+    """In production, under all of its names, NODE_ENV included (fault 20)."""
     status, answer = check(guide())
     assert status == 0, answer
     settings = answer["settings"]
