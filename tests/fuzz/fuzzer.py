@@ -18,7 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi import checks
 
-from tests.support.belongings import MAKERS, Maker, Reference
+from tests.support.belongings import MAKERS, Maker, Reference, settle
 from tests.support.client import Client
 from tests.support.process import Served
 
@@ -64,12 +64,13 @@ class _Person:
         self.renew()
 
     def renew(self) -> None:
-        """Somebody new, with nothing."""
+        """Somebody new, who has just begun."""
         email = f"fuzz{next(self._numbers)}@example.com"
         self.token, number = self._served.sign_up(email)
         base = f"http://127.0.0.1:{self._served.port}"
         self._client = Client(base, self.token, user={"id": number, "email": email})
         self._things.clear()
+        asyncio.run(settle(self._client))
 
     def thing(self, name: str) -> Reference | None:
         """One of the person's own, made when it is first asked for; None where that fails."""

@@ -5,13 +5,24 @@ A new kind of thing needs one function, and its names in ``MAKERS``; a test asks
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from tornado.httpclient import AsyncHTTPClient
+
+from gtsd.app import document_text
 from tests.support.client import PASSWORD, Client, Response
 
 # In every text that the owner writes, so that it is found wherever it comes out.
 CANARY = "canary-7f3a"
+
+# Nothing but a start, one grey point, and an end.
+JPEG = base64.b64decode(
+    "/9j/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8Q"
+    "EBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k="
+)
 
 Reference = int | str
 Maker = Callable[[Client], Awaitable[Reference]]
@@ -41,9 +52,42 @@ async def session(owner: Client) -> Reference:
     return int(next(each["id"] for each in sessions if not each["current"]))
 
 
+async def upload(owner: Client) -> Reference:
+    """A photo that is in the bucket and not confirmed yet, by its key."""
+    body = {"fileName": f"{CANARY}.jpg", "contentType": "image/jpeg", "fileSize": len(JPEG)}
+    allowed = _made(await owner.post("/v1/progress/photo/presign", body))
+    http, url = AsyncHTTPClient(force_instance=True), allowed["uploadUrl"]
+    try:
+        stored = await http.fetch(url, method="PUT", headers=allowed["headers"], body=JPEG)
+    finally:
+        http.close()
+    assert stored.code == 200
+    return str(allowed["fileKey"])
+
+
+async def photo(owner: Client) -> Reference:
+    """A photo of a task."""
+    body = {"fileKey": await upload(owner), "taskId": await task(owner)}
+    return int(_made(await owner.post("/v1/progress/photo/confirm", body))["photoId"])
+
+
+async def settle(owner: Client) -> None:
+    """What a person does first, so that most requests have something to work on."""
+    shown = json.loads(document_text())["paths"]
+    for path in ("/v1/onboarding", "/v1/plans/generate"):
+        if path not in shown:
+            continue  # until it is there
+        example = shown[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        words = {"allergies": [CANARY]} if path == "/v1/onboarding" else {}
+        _made(await owner.post(path, {**example, **words}))
+
+
 # By the template as far as the id goes, or by the field of a body or query that names the thing.
 MAKERS: Mapping[str, Maker] = {
     "/v1/tasks/{id}": task,
     "/auth/sessions/{id}": session,
+    "/v1/progress/photos/{id}": photo,
+    "/v1/progress/photo/{id}": photo,
     "taskId": task,
+    "fileKey": upload,
 }

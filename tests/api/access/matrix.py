@@ -18,7 +18,7 @@ from gtsd.web.openapi import document
 from gtsd.web.routes import Policy, Route, RouteTable
 from gtsd.web.tokens import LIFETIME
 from tests.api.conftest import Running
-from tests.support.belongings import CANARY, MAKERS, Maker, Reference
+from tests.support.belongings import CANARY, MAKERS, Maker, Reference, settle
 from tests.support.client import PASSWORD, Client, Response
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
@@ -180,7 +180,9 @@ class Matrix:
         return await client.call(method, path, body)
 
     async def _victim(self) -> Client:
-        return await self._service.person(name=f"{CANARY} person")
+        person = await self._service.person(name=f"{CANARY} person")
+        await settle(person)
+        return person
 
     def _expired(self, person: Client) -> str:
         clock: Clock = self._service.deps.clock
