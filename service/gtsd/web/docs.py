@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from importlib.resources.abc import Traversable
 from typing import Final
 
@@ -25,11 +26,18 @@ _PAGE: Final = {
 }
 
 
+# Programs that the page shows; each stands where its name is in a comment.
+CLIENTS: Final = ("client.sh", "client.py")
+
+
 def routes(document: bytes, folder: Traversable) -> list[Route]:
     """The routes of the document and the page; reads the page's files."""
     found = [_route("/openapi.json", _serve(document, JSON, {}))]
     for path, (name, content_type) in _PAGE.items():
         body = (folder / name).read_bytes()
+        for client in CLIENTS if path == "/docs" else ():
+            text = html.escape((folder / client).read_text())
+            body = body.replace(f"<!-- {client} -->".encode(), text.encode())
         serve = _serve(body, content_type, {"Content-Security-Policy": _PAGE_POLICY})
         found.append(_route(path, serve))
     return found

@@ -279,7 +279,7 @@ function openTarget() {
 
 async function start() {
   watchSession();
-  for (const step of document.querySelectorAll("#first-steps li")) {
+  for (const step of document.querySelectorAll(".steps li")) {
     const [title, { textContent: text }] = step.children;
     const here = text.replace("http://127.0.0.1:3000", location.origin);
     step.replaceChildren(codeBlock(title, here).node);
