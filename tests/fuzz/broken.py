@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from gtsd import app, lifecycle
-from gtsd.accounts import operations as accounts
+from gtsd.accounts import handlers as accounts
 from gtsd.errors import BadRequest
 from gtsd.settings import read
 from gtsd.systemd import Supervisor
@@ -42,7 +42,7 @@ async def knows_another_status(call: Call) -> Answer:
 
 async def looks_at_nothing(call: Call) -> Answer:
     """PATCH /auth/me"""
-    return success(await accounts.show(call.deps, call.user.id))
+    return await accounts.show(call)
 
 
 async def names_another_request(call: Call) -> Answer:

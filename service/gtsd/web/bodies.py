@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import (
     Any,
     Final,
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gtsd.errors import BadRequest
+from gtsd.web.fields import FIRST_DAY, LAST_DAY
 
 T = TypeVar("T")
 _PATH: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -27,6 +29,9 @@ _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _MAX_FIELDS: Final = 20
 _MAX_PARAMETERS: Final = 20
+# No clock on earth is further from UTC; PostgreSQL takes offsets of less than 16 hours.
+_MOST_OFFSET: Final = timedelta(hours=14)
+_FAR: Final = f"must be from {FIRST_DAY} to {LAST_DAY}, at most 14 hours from UTC"
 
 
 @runtime_checkable
@@ -73,9 +78,26 @@ def decode_query(raw: str, shape: type[T]) -> T:
 
 
 def _checked(value: T) -> T:
-    if isinstance(value, Checked) and (problems := value.problems()):
+    problems = dict(_far_moments(value))
+    if isinstance(value, Checked):
+        problems |= value.problems()
+    if problems:
         raise _invalid(problems)
     return value
+
+
+def _far_moments(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Moments that RFC 3339 allows and PostgreSQL does not, or that nobody lives in, by field."""
+    if not isinstance(value, msgspec.Struct):
+        return
+    for name, shown in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+        item = getattr(value, name)
+        if isinstance(item, msgspec.Struct):
+            yield from _far_moments(item, _join(at, shown))
+        elif isinstance(item, datetime):
+            offset = item.utcoffset()
+            if not FIRST_DAY <= item.date() <= LAST_DAY or (offset and abs(offset) > _MOST_OFFSET):
+                yield _join(at, shown), _FAR
 
 
 def _parse(raw: bytes) -> Any:

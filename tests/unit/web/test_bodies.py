@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from gtsd.accounts.types import AccountChange, RefreshToken, SignUp
 from gtsd.errors import BadRequest
 from gtsd.tasks.types import NewEvidence, NewTask, TaskChange, TaskQuery, TodayQuery
 from gtsd.web.bodies import decode_body, decode_query
-from gtsd.web.fields import Nothing
+from gtsd.web.fields import Input, Nothing
 
 BODIES: list[type[Any]] = [SignUp, AccountChange, RefreshToken, NewTask, TaskChange, NewEvidence]
 DEPTH = 8
@@ -223,3 +225,40 @@ def test_problems_inside_lists_and_optional_objects_have_a_path() -> None:
         "many[0].name": "must be text, got a whole number",
         "plain": "must be a whole number, got text",
     }
+
+
+class _Seen(Input, frozen=True):
+    at: Annotated[datetime, Meta(tz=True)]
+
+
+class _Nested(Input, frozen=True):
+    inner: _Seen
+
+
+@pytest.mark.parametrize(
+    ("moment", "taken"),
+    [
+        ("2026-11-22T18:39:44.123Z", True),
+        ("2026-11-22T18:39:44+14:00", True),
+        ("2000-01-01T00:00:00-12:00", True),
+        ("2026-11-22T18:39:44+23:59", False),
+        ("9999-12-31T23:59:59-23:59", False),
+        ("0001-01-01T00:00:00+14:00", False),
+    ],
+)
+def test_a_moment_that_the_database_would_not_take_is_named(moment: str, taken: bool) -> None:
+    """RFC 3339 allows offsets that PostgreSQL does not; they were a 500, in any depth."""
+    for shape, body, name in (
+        (_Seen, {"at": moment}, "at"),
+        (_Nested, {"inner": {"at": moment}}, "inner.at"),
+    ):
+        try:
+            decode_body(json.dumps(body).encode(), shape, DEPTH)
+            refused: Any = None
+        except BadRequest as refusal:
+            refused = refusal.fields
+        assert refused == (
+            None
+            if taken
+            else {name: "must be from 2000-01-01 to 2100-12-31, at most 14 hours from UTC"}
+        )
