@@ -12,6 +12,7 @@ from tornado import httputil
 from gtsd import deadline
 from gtsd.errors import (
     ApiError,
+    BadRequest,
     DeadlineExceeded,
     InternalError,
     Overloaded,
@@ -76,6 +77,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         )
         self._api.exchange_began(self)
         try:
+            _check_host(start_line.version, headers_)
             self._outcome = self._api.options(self.request)
             if self._outcome is None:
                 self._match = self._api.match(start_line.method, path)
@@ -233,6 +235,12 @@ class Exchange(httputil.HTTPMessageDelegate):
             )
         )
         self._api.exchange_ended(self)
+
+
+def _check_host(version: str, headers_: httputil.HTTPHeaders) -> None:
+    """RFC 9112 §3.2: proxies on the way may have taken one of two for the right one."""
+    if version == "HTTP/1.1" and len(headers_.get_list("Host")) != 1:
+        raise BadRequest("Send one Host header.", code="malformed_request")
 
 
 def _names(query: str) -> tuple[str, ...]:

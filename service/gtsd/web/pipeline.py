@@ -93,6 +93,8 @@ class Pipeline:
             return
         if request.body:
             _check_media_type(request.headers.get("Content-Type", ""))
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
         # An empty body is an empty object, so that the answer names every field that is missing.
         call.body = decode_body(request.body or b"{}", route.body, self._deps.settings.json_depth)
 

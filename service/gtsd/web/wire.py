@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # What Tornado writes before it closes such a connection: a status and nothing else.
 _BARE: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+# What it writes of its own besides that one, and is no answer yet.
+_GO_ON: Final = b"HTTP/1.1 100 "
 # Headers beyond the limit are read as far as this, for the client to get an answer: Tornado would
 # close the connection without a word.
 _SLACK_BYTES: Final = 48 * 1024
@@ -43,6 +46,7 @@ class _Worded:
     def __init__(self, stream: IOStream, refuse: Callable[[BadRequest], bytes]) -> None:
         self._stream = stream
         self._refuse = refuse
+        self._answered = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -50,13 +54,19 @@ class _Worded:
     def write(self, data: bytes) -> Any:
         """As the stream's own."""
         if data == _BARE:
+            if self._answered:
+                # Refused by its headers already: a second answer would be taken for the next one's.
+                return asyncio.sleep(0)
             data = self._refuse(
                 BadRequest("This is no HTTP/1.1 request.", code="malformed_request")
             )
+        elif not data.startswith(_GO_ON):
+            self._answered = True
         return self._stream.write(data)
 
     async def read_until_regex(self, regex: bytes, max_bytes: int) -> bytes:
         """The head of a request, of which Tornado asks for at most ``max_bytes``."""
+        self._answered = False
         head = await self._stream.read_until_regex(regex, max_bytes + _SLACK_BYTES)
         if len(head) > max_bytes:
             error = BadRequest(f"The headers may have {max_bytes} bytes.", code="headers_too_large")

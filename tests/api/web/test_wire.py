@@ -101,6 +101,85 @@ async def test_a_client_that_is_still_sending_can_read_the_refusal(
     assert await wire.is_closed()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        _post(b"Content-Length: 99999999999999999999999999"),
+        _post(b"Transfer-Encoding: chunked")
+        + b"%x\r\n%b\r\n" % (2 * LIMIT, b"x" * 2 * LIMIT)
+        + b"junk\r\n\r\n",
+    ],
+)
+async def test_a_request_gets_one_answer_whatever_follows(
+    service: Running, dial: Dial, sent: bytes
+) -> None:
+    """A length beyond all numbers, or chunks that break off into junk, brought a second one."""
+    wire = await dial(service)
+    await wire.send(sent)
+    _check_envelope(await wire.answer(), 413, "payload_too_large")
+    assert await wire.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"), [((), 400), ((b"a", b"b"), 400), ((b"a",), 200), ((b"",), 200)]
+)
+async def test_a_request_names_one_host(
+    service: Running, dial: Dial, hosts: tuple[bytes, ...], status: int
+) -> None:
+    """As RFC 9112 wants it of HTTP/1.1; an older client may leave it out."""
+    lines = b"".join(b"Host: %b\r\n" % host for host in hosts)
+    wire = await dial(service)
+    await wire.send(b"GET /healthz HTTP/1.1\r\n" + lines + b"\r\n")
+    answer = await wire.answer()
+    assert answer.status == status
+    if status == 400:
+        _check_envelope(answer, 400, "malformed_request")
+    old = await dial(service)
+    await old.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert (await old.answer()).status == 200
+
+
+@pytest.mark.parametrize(("coding", "status"), [(b"gzip", 415), (b"identity", 400), (b"", 415)])
+async def test_a_body_in_another_coding_is_refused(
+    service: Running, dial: Dial, coding: bytes, status: int
+) -> None:
+    """It was read as if it were plain, and the client told that its JSON was broken."""
+    wire = await dial(service)
+    headers = (b"Content-Type: application/json", b"Content-Length: 2")
+    await wire.send(_post(b"Content-Encoding: " + coding, *headers) + b"{}")
+    assert (await wire.answer()).status == status
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        _post(b"Content-Length: 3_3"),
+        _post(b"Content-Length: +33"),
+        _post(b"Content-Length: 0x21"),
+        _post(b"Content-Length: 3", b"Content-Length: 33"),
+        _post(b"Transfer-Encoding: chunked, identity"),
+        _post(b"Transfer-Encoding: xchunked"),
+        _post(b"Transfer-Encoding: \x0bchunked"),
+        _post(b"Transfer-Encoding:\r\n chunked"),
+        _post(b"Transfer-Encoding : chunked"),
+        _post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+        _post(b"Transfer-Encoding: chunked", b"Content-Length: 3"),
+        _post(b"Transfer-Encoding: chunked") + b"2_1\r\n",
+        _post(b"Transfer-Encoding: chunked") + b"0x21\r\n",
+        _post(b"Transfer-Encoding: chunked") + b"+21\r\n",
+        _post(b"Transfer-Encoding: chunked") + b"0\r\nX-User-Id: 1\r\n\r\n",
+    ],
+)
+async def test_a_request_whose_end_proxies_could_see_elsewhere_is_refused(
+    service: Running, dial: Dial, sent: bytes
+) -> None:
+    """What comes behind it is never taken for another request."""
+    wire = await dial(service)
+    await wire.send(sent + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
+    _check_envelope(await wire.answer(), 400, "malformed_request")
+    assert await wire.is_closed()
+
+
 async def test_a_client_that_asks_first_is_refused_without_sending(
     service: Running, dial: Dial
 ) -> None:
