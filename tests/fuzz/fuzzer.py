@@ -168,9 +168,9 @@ def _bring_near(operation: Any, case: Case[Any], person: _Person, chance: Any) -
         if "Idempotency-Key" in case.headers and _is_right(case, ParameterLocation.HEADER):
             # One of a few, so that it was there before, with this body or another.
             case.headers["Idempotency-Key"] = chance.choice("abc")
-        shown = operation.definition.raw["requestBody"]["content"]["application/json"]["example"]
+        [content] = operation.definition.raw["requestBody"]["content"].values()
         changed = {name: value for name, value in case.body.items() if chance.random() < 0.25}
-        case.body = {**shown, **changed}
+        case.body = {**content["example"], **changed}
         for name in case.body:
             thing = person.thing(name)
             if thing is not None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import psycopg2
 
@@ -26,6 +27,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 REFUSED = {"nobody": 401, "expired": 401, "deactivated": 403}
 # What the owner's own request may come to; anything else says that the request proves nothing.
 ACCEPTED = {*range(200, 300), 409}
+_JSON = "application/json"
 _TABLES = """
     SELECT table_name FROM information_schema.columns
     WHERE table_schema = current_schema() AND column_name = 'user_id' ORDER BY 1
@@ -40,6 +42,7 @@ class Request(NamedTuple):
 
     path: str
     body: Any
+    content_type: str
     names: bool
 
 
@@ -86,12 +89,15 @@ async def request_of(route: Route, described: Mapping[str, Any], owner: Client) 
         head += f"/{segment}"
         path += f"/{things[head] if segment.startswith('{') else segment}"
     body: Any = None
+    content_type = _JSON
     if route.body is not None:
         shown = described["paths"][route.template][route.method.lower()]["requestBody"]
+        [(content_type, content)] = shown["content"].items()
         fields = {name: things[name] for name in _fields(route.body, described)}
-        body = {**shown["content"]["application/json"]["example"], **fields}
+        body = {**content["example"], **fields}
     query = [f"{name}={things[name]}" for name in _fields(route.query, described)]
-    return Request(f"{path}?{'&'.join(query)}", body, len(things) > len(query))
+    path = f"{path}?{'&'.join(query)}"
+    return Request(path, body, content_type, len(things) > len(query))
 
 
 class Matrix:
@@ -122,11 +128,11 @@ class Matrix:
         requests = [await request_of(route, self._described, victim) for route in routes]
         await self._activate(victim, active=False)
         for route, asked in zip(routes, requests, strict=True):
-            fields: dict[str, Any] = asked.body or {}
-            body = {name: own.get(name, value) for name, value in fields.items()}
+            if asked.body is not None:
+                body = {name: own.get(name, value) for name, value in asked.body.items()}
+                asked = asked._replace(body=body)
             for token in (None, self._expired(victim), victim.token, other.token):
-                sent = None if asked.body is None else body
-                answer = await self._call(route.method, asked.path, sent, token)
+                answer = await self._call(route.method, asked, token)
                 given_away = b"accessToken" in answer.body or CANARY.encode() in answer.body
                 if answer.status >= 500 or given_away:
                     found.append(f"{route.method} {route.template}: gave {answer.body[:200]!r}")
@@ -144,12 +150,13 @@ class Matrix:
             path = "/".join("1" if part.startswith("{") else part for part in template.split("/"))
             for method in (m for m in METHODS if m not in taken | free):
                 for token in tokens:
-                    answer = await self._call(method, path, {}, token)
+                    answer = await self._call(method, Request(path, {}, _JSON, False), token)
                     if answer.status != 405:
                         found.append(f"{method} {template}: {answer.status}")
-            asked = await self._call("OPTIONS", path, None, victim.token)
-            if (asked.status, asked.body) != (204, b""):
-                found.append(f"OPTIONS {template}: {asked.status}")
+            asked = Request(path, None, _JSON, False)
+            answer = await self._call("OPTIONS", asked, victim.token)
+            if (answer.status, answer.body) != (204, b""):
+                found.append(f"OPTIONS {template}: {answer.status}")
         return found
 
     async def _try(self, route: Route, method: str) -> AsyncIterator[str]:
@@ -161,7 +168,7 @@ class Matrix:
         for caller, token in {"another": other.token, **tokens}.items():
             await self._activate(victim, active=caller != "deactivated")
             before = await self._rows(victim)
-            answer = await self._call(method, asked.path, asked.body, token)
+            answer = await self._call(method, asked, token)
             wanted = REFUSED.get(caller, 404 if asked.names else None)
             if wanted not in (None, answer.status) or answer.status >= 500:
                 yield f"{title}: {caller} got {answer.status}"
@@ -170,14 +177,17 @@ class Matrix:
             if await self._rows(victim) != before:
                 yield f"{title}: {caller} changed what is the victim's"
         await self._activate(victim, active=True)
-        answer = await self._call(method, asked.path, asked.body, victim.token)
+        answer = await self._call(method, asked, victim.token)
         if answer.status not in ACCEPTED:
             yield f"{title}: the owner got {answer.status}, so nothing is proved"
 
-    async def _call(self, method: str, path: str, body: Any, token: str | None) -> Response:
+    async def _call(self, method: str, asked: Request, token: str | None) -> Response:
         self.calls += 1
         client = Client(self._service.base, token, validates=False)
-        return await client.call(method, path, body)
+        if asked.body is None or asked.content_type == _JSON:
+            return await client.call(method, asked.path, asked.body)
+        raw, headers = urlencode(asked.body).encode(), {"Content-Type": asked.content_type}
+        return await client.call(method, asked.path, raw=raw, headers=headers)
 
     async def _victim(self) -> Client:
         person = await self._service.person(name=f"{CANARY} person")

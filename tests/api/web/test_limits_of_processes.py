@@ -22,6 +22,7 @@ from tests.support.redis import own_redis, restricted
 
 WINDOW_S = 60
 HEAVY = {
+    "GET /auth/me/export",
     "POST /v1/plans/generate",
     "POST /v1/streaks/check-compliance",
     "POST /v1/progress/photo/presign",
