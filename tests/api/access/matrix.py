@@ -41,9 +41,9 @@ class Request(NamedTuple):
     """
 
     path: str
-    body: Any
-    content_type: str
-    names: bool
+    body: Any = None
+    content_type: str = _JSON
+    names: bool = False
 
 
 def named(route: Route, described: Mapping[str, Any]) -> list[str]:
@@ -127,10 +127,9 @@ class Matrix:
         routes = [route for route in self._routes if route.policy is not Policy.USER]
         requests = [await request_of(route, self._described, victim) for route in routes]
         await self._activate(victim, active=False)
-        for route, asked in zip(routes, requests, strict=True):
-            if asked.body is not None:
-                body = {name: own.get(name, value) for name, value in asked.body.items()}
-                asked = asked._replace(body=body)
+        for route, request in zip(routes, requests, strict=True):
+            body = {name: own.get(name, value) for name, value in (request.body or {}).items()}
+            asked = request if request.body is None else request._replace(body=body)
             for token in (None, self._expired(victim), victim.token, other.token):
                 answer = await self._call(route.method, asked, token)
                 given_away = b"accessToken" in answer.body or CANARY.encode() in answer.body
@@ -150,10 +149,10 @@ class Matrix:
             path = "/".join("1" if part.startswith("{") else part for part in template.split("/"))
             for method in (m for m in METHODS if m not in taken | free):
                 for token in tokens:
-                    answer = await self._call(method, Request(path, {}, _JSON, False), token)
+                    answer = await self._call(method, Request(path, {}), token)
                     if answer.status != 405:
                         found.append(f"{method} {template}: {answer.status}")
-            asked = Request(path, None, _JSON, False)
+            asked = Request(path)
             answer = await self._call("OPTIONS", asked, victim.token)
             if (answer.status, answer.body) != (204, b""):
                 found.append(f"OPTIONS {template}: {answer.status}")
