@@ -52,12 +52,17 @@ def served(
     postgres_server.drop_database("clients")
 
 
-def run(served: Served, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """A program of a person who has nothing but a shell, against this server."""
+def base_of(served: Served) -> str:
+    """Where the server is."""
+    return f"http://127.0.0.1:{served.port}"
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A program of a person who has nothing but a shell."""
     return subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "API": f"http://127.0.0.1:{served.port}"},
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=50,
@@ -70,12 +75,12 @@ def readme(served: Served) -> str:
     section = (ROOT / "README.md").read_text().split("\n## Use it\n")[1].split("\n## ")[0]
     script = "".join(SHELL.findall(section))
     assert HERE in script
-    return script.replace(HERE, f"http://127.0.0.1:{served.port}")
+    return script.replace(HERE, base_of(served))
 
 
 def test_the_readme_leads_to_a_task_of_today(served: Served, tmp_path: Path) -> None:
     """Each line does what it is there for, so nothing that is printed is a refusal."""
-    done = run(served, ["bash", "-euo", "pipefail", "-c", readme(served)], tmp_path)
+    done = run(["bash", "-euo", "pipefail", "-c", readme(served)], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert '"success":false' not in done.stdout
     assert done.stdout.count('"success":true') == 3
@@ -85,7 +90,7 @@ def test_the_readme_leads_to_a_task_of_today(served: Served, tmp_path: Path) -> 
 def test_a_readme_that_has_aged_is_found(served: Served, tmp_path: Path) -> None:
     """The control: a path that was renamed is a refusal in what is printed."""
     old = readme(served).replace("/v1/tasks/today", "/v1/tasks/now").replace("ann@", "old@")
-    done = run(served, ["bash", "-euo", "pipefail", "-c", old], tmp_path)
+    done = run(["bash", "-euo", "pipefail", "-c", old], tmp_path)
     assert '"success":false' in done.stdout
 
 
@@ -115,7 +120,7 @@ def test_a_client_goes_the_whole_way(
     (tmp_path / name).write_text(shown[name])
     (tmp_path / "front.jpg").write_bytes(JPEG)
     email = f"{name}@example.com"
-    done = run(served, [CLIENT_OF[name], name, email, "front.jpg"], tmp_path)
+    done = run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     login = {"email": email, "password": PASSWORD}
     token = served.call("POST", "/auth/login", login).json["data"]["accessToken"]
@@ -136,6 +141,7 @@ def test_a_client_ends_with_what_the_api_says(
     served.sign_up(f"twice-{name}@example.com")
     (tmp_path / name).write_text(shown[name])
     (tmp_path / "front.jpg").write_bytes(JPEG)
-    done = run(served, [CLIENT_OF[name], name, f"twice-{name}@example.com", "front.jpg"], tmp_path)
+    words = [f"twice-{name}@example.com", "front.jpg", base_of(served)]
+    done = run([CLIENT_OF[name], name, *words], tmp_path)
     assert done.returncode != 0
     assert "email_taken" in done.stdout + done.stderr

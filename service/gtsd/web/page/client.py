@@ -1,6 +1,6 @@
 """From nothing to a day that is proved: sign up, onboard, plan, today, evidence, photo.
 
-    python3 client.py ada@example.com front.jpg     API=https://api.example.org for another server
+    python3 client.py ada@example.com front.jpg [https://api.example.org]
 
 It needs Python 3.9 or later and nothing else.
 """
@@ -8,7 +8,6 @@ It needs Python 3.9 or later and nothing else.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.error
 import urllib.request
@@ -16,8 +15,6 @@ import uuid
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-
-API = os.environ.get("API", "http://127.0.0.1:3000")
 
 
 def send(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
@@ -34,7 +31,9 @@ def send(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> 
 class Client:
     """Calls the API, with a token once somebody is signed in."""
 
-    token = ""
+    def __init__(self, api: str) -> None:
+        self.api = api
+        self.token = ""
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The data of the answer."""
@@ -43,7 +42,7 @@ class Client:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         sent = None if body is None else json.dumps(body).encode()
-        return json.loads(send(method, API + path, sent, headers))["data"]
+        return json.loads(send(method, self.api + path, sent, headers))["data"]
 
 
 def onboarding() -> dict[str, Any]:
@@ -61,9 +60,9 @@ def onboarding() -> dict[str, Any]:
     }
 
 
-def main(email: str, photo: str) -> None:
+def main(email: str, photo: str, api: str = "http://127.0.0.1:3000") -> None:
     """The whole way of a new person."""
-    gtsd = Client()
+    gtsd = Client(api)
     person = {"email": email, "password": "Correct-horse-7", "name": "Ada"}
     signed_in = gtsd.call("POST", "/auth/signup", {**person, "timezone": "Europe/Berlin"})
     gtsd.token = signed_in["accessToken"]  # for 15 minutes; POST /auth/refresh gives the next one

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # From nothing to a day that is proved: sign up, onboard, plan, today, evidence, photo.
-#   bash client.sh ada@example.com front.jpg        API=https://api.example.org for another server
+#   bash client.sh ada@example.com front.jpg [https://api.example.org]
 set -euo pipefail
-API=${API:-http://127.0.0.1:3000}
 email=${1:?your email} photo=${2:?a JPEG file}
+API=${3:-http://127.0.0.1:3000}
 
 # A refusal ends the script with what the API says of it.
 call() {
