@@ -432,6 +432,29 @@ ALTER TABLE public.evidence ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.health_profiles (
+    user_id bigint NOT NULL,
+    date_of_birth date NOT NULL,
+    gender text NOT NULL,
+    height_cm numeric(5,2) NOT NULL,
+    weight_kg numeric(5,2) NOT NULL,
+    activity_level text NOT NULL,
+    primary_goal text NOT NULL,
+    target_weight_kg numeric(5,2) NOT NULL,
+    target_date date NOT NULL,
+    metrics_version integer DEFAULT 1 NOT NULL,
+    metrics_computed_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT health_profiles_activity_level CHECK ((activity_level = ANY (ARRAY['sedentary'::text, 'lightly_active'::text, 'moderately_active'::text, 'very_active'::text, 'extremely_active'::text]))),
+    CONSTRAINT health_profiles_gender CHECK ((gender = ANY (ARRAY['male'::text, 'female'::text, 'other'::text]))),
+    CONSTRAINT health_profiles_height_range CHECK (((height_cm >= (100)::numeric) AND (height_cm <= (250)::numeric))),
+    CONSTRAINT health_profiles_metrics_version CHECK ((metrics_version >= 1)),
+    CONSTRAINT health_profiles_primary_goal CHECK ((primary_goal = ANY (ARRAY['lose_weight'::text, 'gain_muscle'::text, 'maintain'::text, 'improve_health'::text]))),
+    CONSTRAINT health_profiles_target_weight_range CHECK (((target_weight_kg >= (30)::numeric) AND (target_weight_kg <= (300)::numeric))),
+    CONSTRAINT health_profiles_weight_range CHECK (((weight_kg >= (30)::numeric) AND (weight_kg <= (300)::numeric)))
+);
+
 CREATE TABLE public.idempotency_keys (
     user_id bigint NOT NULL,
     key text NOT NULL,
@@ -441,6 +464,67 @@ CREATE TABLE public.idempotency_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotency_keys_fingerprint_is_sha256 CHECK ((length(fingerprint) = 32)),
     CONSTRAINT idempotency_keys_key_length CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.metrics_acknowledgements (
+    user_id bigint NOT NULL,
+    version integer NOT NULL,
+    metrics_computed_at timestamp with time zone NOT NULL,
+    acknowledged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.partners (
+    user_id bigint NOT NULL,
+    id bigint NOT NULL,
+    name text NOT NULL,
+    email text,
+    phone text,
+    relationship text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT partners_can_be_reached CHECK (((email IS NOT NULL) OR (phone IS NOT NULL))),
+    CONSTRAINT partners_email_length CHECK (((length(email) >= 3) AND (length(email) <= 254))),
+    CONSTRAINT partners_name_length CHECK (((length(name) >= 1) AND (length(name) <= 255))),
+    CONSTRAINT partners_phone_e164 CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
+    CONSTRAINT partners_relationship_length CHECK (((length(relationship) >= 1) AND (length(relationship) <= 50)))
+);
+
+ALTER TABLE public.partners ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.partners_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.plans (
+    user_id bigint NOT NULL,
+    id bigint NOT NULL,
+    starts_on date NOT NULL,
+    ends_on date NOT NULL,
+    archived_on date,
+    primary_goal text NOT NULL,
+    activity_level text NOT NULL,
+    weight_kg numeric(5,2) NOT NULL,
+    meals_per_day smallint NOT NULL,
+    bmr_kcal integer NOT NULL,
+    tdee_kcal integer NOT NULL,
+    calories_kcal integer NOT NULL,
+    protein_g integer NOT NULL,
+    water_ml integer NOT NULL,
+    weekly_rate_kg numeric(3,1) NOT NULL,
+    weeks integer,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT plans_week CHECK ((ends_on = (starts_on + 6)))
+);
+
+ALTER TABLE public.plans ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.plans_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.procrastinate_events (
@@ -493,6 +577,24 @@ CREATE TABLE public.procrastinate_workers (
 
 ALTER TABLE public.procrastinate_workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.procrastinate_workers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.profile_changes (
+    user_id bigint NOT NULL,
+    id bigint NOT NULL,
+    field text NOT NULL,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.profile_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.profile_changes_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -596,8 +698,11 @@ CREATE TABLE public.tasks (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    plan_day date,
+    plan_slot text,
     CONSTRAINT tasks_completed_at CHECK (((status = 'completed'::text) = (completed_at IS NOT NULL))),
     CONSTRAINT tasks_description_length CHECK ((length(description) <= 2000)),
+    CONSTRAINT tasks_plan_slot_has_day CHECK (((plan_day IS NULL) = (plan_slot IS NULL))),
     CONSTRAINT tasks_priority CHECK ((priority = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text]))),
     CONSTRAINT tasks_repeat CHECK ((repeat = ANY (ARRAY['daily'::text, 'weekdays'::text]))),
     CONSTRAINT tasks_repeat_has_series CHECK (((repeat IS NULL) OR (series_id IS NOT NULL))),
@@ -659,8 +764,20 @@ ALTER TABLE ONLY public.account_tokens
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (user_id, id);
 
+ALTER TABLE ONLY public.health_profiles
+    ADD CONSTRAINT health_profiles_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (user_id, key);
+
+ALTER TABLE ONLY public.metrics_acknowledgements
+    ADD CONSTRAINT metrics_acknowledgements_pkey PRIMARY KEY (user_id, version);
+
+ALTER TABLE ONLY public.partners
+    ADD CONSTRAINT partners_pkey PRIMARY KEY (user_id, id);
+
+ALTER TABLE ONLY public.plans
+    ADD CONSTRAINT plans_pkey PRIMARY KEY (user_id, id);
 
 ALTER TABLE ONLY public.procrastinate_events
     ADD CONSTRAINT procrastinate_events_pkey PRIMARY KEY (id);
@@ -676,6 +793,9 @@ ALTER TABLE ONLY public.procrastinate_periodic_defers
 
 ALTER TABLE ONLY public.procrastinate_workers
     ADD CONSTRAINT procrastinate_workers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.profile_changes
+    ADD CONSTRAINT profile_changes_pkey PRIMARY KEY (user_id, id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (user_id, token_hash);
@@ -708,6 +828,10 @@ CREATE INDEX idx_procrastinate_jobs_worker_not_null ON public.procrastinate_jobs
 
 CREATE INDEX idx_procrastinate_workers_last_heartbeat ON public.procrastinate_workers USING btree (last_heartbeat);
 
+CREATE UNIQUE INDEX plans_active ON public.plans USING btree (user_id) WHERE (archived_on IS NULL);
+
+CREATE INDEX plans_ending ON public.plans USING btree (ends_on, user_id) WHERE (archived_on IS NULL);
+
 CREATE INDEX procrastinate_events_job_id_fkey_v1 ON public.procrastinate_events USING btree (job_id);
 
 CREATE INDEX procrastinate_jobs_doing ON public.procrastinate_jobs USING btree (id) WHERE (status = 'doing'::public.procrastinate_job_status);
@@ -738,6 +862,8 @@ CREATE INDEX task_series_open ON public.task_series USING btree (user_id, made_u
 
 CREATE INDEX tasks_due ON public.tasks USING btree (user_id, due_date, id);
 
+CREATE UNIQUE INDEX tasks_plan_slot ON public.tasks USING btree (user_id, plan_day, plan_slot) WHERE (plan_slot IS NOT NULL);
+
 CREATE UNIQUE INDEX tasks_series_day ON public.tasks USING btree (user_id, series_id, due_date) WHERE (series_id IS NOT NULL);
 
 CREATE INDEX users_closed_day ON public.users USING btree (timezone, closed_day, id);
@@ -760,6 +886,18 @@ ALTER TABLE ONLY public.account_tokens
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES public.tasks(user_id, id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.health_profiles
+    ADD CONSTRAINT health_profiles_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.metrics_acknowledgements
+    ADD CONSTRAINT metrics_acknowledgements_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.partners
+    ADD CONSTRAINT partners_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.plans
+    ADD CONSTRAINT plans_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.procrastinate_events
     ADD CONSTRAINT procrastinate_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.procrastinate_jobs(id) ON DELETE CASCADE;
 
@@ -768,6 +906,9 @@ ALTER TABLE ONLY public.procrastinate_jobs
 
 ALTER TABLE ONLY public.procrastinate_periodic_defers
     ADD CONSTRAINT procrastinate_periodic_defers_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.procrastinate_jobs(id);
+
+ALTER TABLE ONLY public.profile_changes
+    ADD CONSTRAINT profile_changes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES public.sessions(user_id, id) ON DELETE CASCADE;

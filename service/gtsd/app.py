@@ -8,8 +8,14 @@ from typing import Final
 from gtsd.accounts import handlers as accounts
 from gtsd.accounts import types as a
 from gtsd.deps import Deps
+from gtsd.export import handlers as export
+from gtsd.export import types as e
 from gtsd.ops import handlers as ops
 from gtsd.ops import types as o
+from gtsd.plans import handlers as plans
+from gtsd.plans import types as p
+from gtsd.profile import handlers as profile
+from gtsd.profile import types as f
 from gtsd.streaks import handlers as streaks
 from gtsd.streaks import types as s
 from gtsd.tasks import handlers as tasks
@@ -48,6 +54,8 @@ _ROUTES: Final = (
           a.User, body=a.AccountChange, limit=AUTH, refusals=(409,)),
     Route("DELETE", "/auth/me", accounts.delete, USER, "Delete my account and all my data",
           "accounts", Done, 202, a.DeleteAccount, limit=AUTH),
+    Route("GET", "/auth/me/export", export.download, USER, "All my data as a file", "accounts",
+          e.Export, limit=Limited.HEAVY),
     Route("PATCH", "/auth/change-password", accounts.change_password, USER,
           "Change my password and sign out everywhere else", "accounts",
           Done, body=a.PasswordChange, limit=AUTH),
@@ -66,6 +74,34 @@ _ROUTES: Final = (
           a.Sessions),
     Route("DELETE", "/auth/sessions/{id}", accounts.end_session, USER, "Sign one place out",
           "accounts", Done, limit=AUTH),
+
+    Route("POST", "/v1/onboarding", profile.onboard, USER, "Say who I am and what I want",
+          "profile", a.User, 201, f.Onboarding, creates=True),
+    Route("GET", "/v1/summary/how-it-works", profile.how_it_works, USER,
+          "My numbers, each with its formula", "profile", f.HowItWorks, refusals=(404,)),
+    *(
+        Route(method, path, profile.change if body else profile.show, USER, summary, "profile",
+              f.ProfileChanged if body else f.Profile, body=body, refusals=(404,))
+        for path in ("/v1/profile", "/v1/auth/profile")
+        for method, summary, body in (
+            ("GET", "My profile", None),
+            ("PATCH", "Change my profile, and my plan where it has to follow", f.ProfileChange),
+            ("PUT", "As PATCH: fields that are left out stay", f.ProfileChange),
+        )
+    ),
+    Route("GET", "/v1/profile/audit", profile.audit, USER, "What I changed and when", "profile",
+          f.Audit, query=Page),
+    Route("GET", "/v1/profile/metrics/today", profile.metrics, USER, "My numbers today", "profile",
+          f.TodaysMetrics, refusals=(404,)),
+    Route("POST", "/v1/profile/metrics/acknowledge", profile.acknowledge, USER,
+          "I have seen my numbers", "profile", f.Acknowledged, body=f.Acknowledgement,
+          refusals=(409,)),
+
+    Route("POST", "/v1/plans/generate", plans.generate, USER,
+          "This week's plan and its tasks: 201 a new one, 200 the one that there is", "plans",
+          p.Plan, 201, p.GeneratePlan, limit=Limited.HEAVY, also=(200,), creates=True),
+    Route("GET", "/v1/plans/current", plans.show, USER, "The plan of today", "plans",
+          p.Plan, refusals=(404,)),
 
     Route("GET", "/v1/tasks/today", tasks.today, USER, "A day's tasks, today's by default", "tasks",
           t.Today, query=t.TodayQuery),

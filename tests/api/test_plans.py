@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, time
 from importlib import import_module
 from typing import Any
 
@@ -32,15 +33,36 @@ INSERT INTO account_tokens (user_id, token_hash, purpose, email, expires_at)
 SELECT id, sha256(id::text::bytea), 'verify_email', email, now() FROM users;
 INSERT INTO idempotency_keys (user_id, key, fingerprint, status, sealed_answer)
 SELECT id, 'k', sha256('k'), 201, 'x' FROM users;
+ALTER TABLE plans DROP CONSTRAINT plans_user_id_fkey;
+INSERT INTO health_profiles (user_id, date_of_birth, gender, height_cm, weight_kg, activity_level,
+    primary_goal, target_weight_kg, target_date, metrics_computed_at)
+SELECT id, '1990-05-17', 'male', 175, 85.55, 'very_active', 'lose_weight', 78, '2027-06-30', now()
+FROM users;
+INSERT INTO plans (user_id, starts_on, ends_on, archived_on, primary_goal, activity_level,
+    weight_kg, meals_per_day, bmr_kcal, tdee_kcal, calories_kcal, protein_g, water_ml,
+    weekly_rate_kg)
+SELECT id, date '2026-11-18' - 7 * n, date '2026-11-24' - 7 * n,
+    CASE WHEN n > 0 THEN date '2026-11-25' - 7 * n END,
+    'lose_weight', 'very_active', 85.55, 3, 1774, 3060, 2560, 188, 3000, -0.5
+FROM users, generate_series(0, 9) n;
+INSERT INTO partners (user_id, name, phone)
+SELECT id, 'x', '+4930123456' FROM users, generate_series(1, 3);
+INSERT INTO profile_changes (user_id, field, before, after)
+SELECT id, 'x', '1', '2' FROM users, generate_series(1, 9);
+INSERT INTO metrics_acknowledgements (user_id, version, metrics_computed_at)
+SELECT user_id, metrics_version, metrics_computed_at FROM health_profiles;
 INSERT INTO task_series
     (user_id, type, title, priority, repeat, starts_on, made_until)
 SELECT id, 'custom', 'x', 'medium', 'daily', '2026-01-01', '2026-06-01' FROM users;
 INSERT INTO streak_days (user_id, day, due, completed, skipped, compliant, run)
 SELECT id, date '2026-11-18' - n, 1, 1, 0, true, 30 - n FROM users, generate_series(0, 29) n;
-INSERT INTO tasks (user_id, type, title, due_date, status, completed_at)
+INSERT INTO tasks
+    (user_id, type, title, due_date, status, completed_at, plan_day, plan_slot)
 SELECT u, 'custom', 'x', date '2026-11-18' - n + 20,
     CASE WHEN n > 20 THEN 'completed' ELSE 'pending' END,
-    CASE WHEN n > 20 THEN now() END
+    CASE WHEN n > 20 THEN now() END,
+    CASE WHEN n % 2 = 0 THEN date '2026-11-18' - n + 20 END,
+    CASE WHEN n % 2 = 0 THEN 'water' END
 FROM generate_series(1, {USERS}) u, generate_series(1, {TASKS_EACH}) n;
 INSERT INTO evidence (user_id, task_id, type, data)
 SELECT user_id, id, 'text_log', '{{}}' FROM tasks WHERE id % 10 = 0;
@@ -68,6 +90,13 @@ _VALUES: dict[str, Any] = {
     "days": ["2026-11-18"], "befores": ["2026-11-17"], "user_ids": [USER], "silence": 30,
     "retries": 3, "running": [1], "worker_id": 1, "queue": "mail", "args": "{}", "at": None,
     "state": "dead",
+    "todays": [date(2026, 11, 18)], "starts": [date(2026, 11, 18)], "after": [time(12)],
+    "date_of_birth": "1990-05-17", "gender": "male", "height": 175, "weight": 85.55,
+    "activity_level": "very_active", "primary_goal": "lose_weight", "target_weight": 78,
+    "target_date": "2027-06-30", "dietary_preferences": [], "allergies": [], "meals_per_day": 3,
+    "moves_metrics": True, "partners": "[]", "changes": "[]", "plans": "[]", "tasks": "[]",
+    "version": 1, "computed_at": "2026-11-18T12:00:00Z", "after_day": "2026-11-01",
+    "after_user": 0,
 }  # fmt: skip
 # What an INSERT must not leave out.
 _NEEDED: dict[str, dict[str, Any]] = {
@@ -79,10 +108,15 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "evidence_add": {"type": "text_log"},
     "user_add": {"name": "x", "timezone": "UTC"},
     "idempotency_store": {"status": 201},
+    "plans_ending": {"until": "2026-11-19"},
+    "plan_tasks_add": {"days": 7},
 }  # fmt: skip
 _MODULES = (
     "gtsd.accounts.queries",
+    "gtsd.export.queries",
     "gtsd.jobs.queries",
+    "gtsd.plans.queries",
+    "gtsd.profile.queries",
     "gtsd.streaks.queries",
     "gtsd.tasks.queries",
     "gtsd.web.idempotency",
@@ -132,6 +166,21 @@ def _full_scans(connection: Any, sql: str, values: dict[str, Any]) -> list[str]:
 def test_a_query_finds_its_rows_by_an_index(big: Any, query: Query) -> None:
     """On a million tasks."""
     assert _full_scans(big, query.sql, _VALUES | _NEEDED.get(query.name, {})) == []
+
+
+@pytest.mark.parametrize(
+    "query", [query for query in QUERIES if "user_ids" in query.sql], ids=lambda query: query.name
+)
+def test_a_chunk_of_people_does_not_lead_to_a_scan_of_what_they_did(big: Any, query: Query) -> None:
+    """Two hundred at once, as a job has them, are still found one by one."""
+    days, people = [date(2026, 11, 18)] * 200, list(range(1, 10_000, 50))
+    chunk: dict[str, Any] = {"user_ids": people, "days": days, "todays": days, "starts": days}
+    chunk |= {"after": [time(12)] * 200, "befores": days, "zones": ["UTC"] * 200}
+    assert set(_full_scans(big, query.sql, _VALUES | chunk)) <= {
+        "users",
+        "streaks",
+        "health_profiles",
+    }
 
 
 def test_a_query_without_an_index_is_noticed(big: Any) -> None:

@@ -40,7 +40,7 @@ async def log_out(call: Call) -> Answer:
 
 async def show(call: Call) -> Answer:
     """GET /auth/me"""
-    return success(await operations.show(call.deps, call.user.id))
+    return success(await operations.show(call.deps.postgres, call.user.id))
 
 
 async def change(call: Call) -> Answer:

@@ -28,7 +28,7 @@ from gtsd.web.answers import encode
 
 if TYPE_CHECKING:
     from gtsd.deps import Deps
-    from gtsd.stores.postgres import Transaction
+    from gtsd.stores.postgres import Session, Transaction
 
 _FAILURE_WINDOW_S: Final = 15 * 60
 _MAIL_SECRET_BYTES: Final = 32
@@ -85,9 +85,9 @@ async def log_in(deps: Deps, given: LogIn, place: Place) -> bytes:
         return _signed_in(user, await sessions.start(deps, tx, user_id, place))
 
 
-async def show(deps: Deps, user_id: int) -> bytes:
+async def show(session: Session, user_id: int) -> bytes:
     """The account as its owner sees it."""
-    return _found(await deps.postgres.value(q.USER, user_id=user_id))
+    return _found(await session.value(q.USER, user_id=user_id))
 
 
 async def change(tx: Transaction, user_id: int, change_: AccountChange) -> bytes:

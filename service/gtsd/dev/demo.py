@@ -8,6 +8,10 @@ from typing import Final, NamedTuple
 from gtsd.accounts import queries as accounts
 from gtsd.accounts.passwords import Argon2Passwords
 from gtsd.clock import Clock
+from gtsd.plans import operations as plans
+from gtsd.plans.people import Here
+from gtsd.profile import operations as profile
+from gtsd.profile.types import Onboarding, Partner
 from gtsd.stores.postgres import Postgres, Query
 from gtsd.tasks import operations as tasks
 from gtsd.tasks.operations import Person
@@ -54,7 +58,22 @@ _HABITS: Final = (
 
 _LAST_DAY: Final = Query(
     "demo_last_day",
-    "SELECT max(due_date) FROM tasks WHERE user_id = %(user_id)s AND due_date <= %(today)s",
+    """
+    SELECT max(due_date) FROM tasks
+    WHERE user_id = %(user_id)s AND due_date <= %(today)s AND plan_slot IS NULL
+    """,
+)
+_PLANNED: Final = Query(
+    "demo_planned",
+    """
+    SELECT id FROM tasks
+    WHERE user_id = %(user_id)s AND due_date = %(day)s AND plan_slot IS NOT NULL
+        AND status = 'pending'
+    """,
+)
+_IS_ONBOARDED: Final = Query(
+    "demo_is_onboarded",
+    "SELECT EXISTS (SELECT FROM health_profiles WHERE user_id = %(user_id)s)",
 )
 _OPEN_TASK: Final = Query(
     "demo_open_task",
@@ -75,13 +94,17 @@ class DemoPerson(NamedTuple):
 
 
 async def fill(postgres: Postgres, clock: Clock) -> DemoPerson:
-    """Two weeks of tasks and a live streak; called at every start, it adds what is missing."""
+    """Two weeks of tasks, a live streak, a profile and this week's plan.
+
+    Called at every start, it adds what is missing.
+    """
     today = clock.today("UTC")
     user_id = await _person(postgres, today)
     last = await postgres.value(_LAST_DAY, user_id=user_id, today=today)
     first = max(today - timedelta(days=_DAYS), last + timedelta(days=1) if last else date.min)
     for age in range((today - first).days, -1, -1):
         await _live(postgres, user_id, today - timedelta(days=age), clock.now(), age)
+    await _plan(postgres, Here.of(user_id, "UTC", clock.now()))
     task_id = await postgres.value(_OPEN_TASK, user_id=user_id, today=today)
     return DemoPerson(EMAIL, PASSWORD, task_id or await _one_more(postgres, user_id, clock))
 
@@ -122,6 +145,30 @@ async def _live(postgres: Postgres, user_id: int, day: date, now: datetime, age:
                 moment = datetime.combine(day, time.fromisoformat(habit.due), UTC)
                 given = NewEvidence(task_id=task, type=habit.evidence, data=habit.data)
                 await tasks.give_evidence(tx, Person(user_id, day, min(moment, now)), given)
+
+        if age and age != _DAY_OFF:
+            for (task,) in await tx.rows(_PLANNED, user_id=user_id, day=day):
+                await tasks.complete(tx, Person(user_id, day, now), task)
+
+
+async def _plan(postgres: Postgres, here: Here) -> None:
+    """Onboarding once, and a plan for whatever week it is."""
+    words = Onboarding(
+        date_of_birth=date(1990, 5, 17),
+        gender="male",
+        primary_goal="lose_weight",
+        current_weight=85.55,
+        target_weight=78.0,
+        height=175.0,
+        target_date=here.today + timedelta(days=180),
+        activity_level="very_active",
+        dietary_preferences=["vegetarian"],
+        partners=[Partner(name="Charles Babbage", email="charles@example.com")],
+    )
+    async with postgres.transaction() as tx:
+        if not await tx.value(_IS_ONBOARDED, user_id=here.user_id):
+            await profile.onboard(tx, here, words)
+        await plans.generate(tx, here, force=False)
 
 
 async def _one_more(postgres: Postgres, user_id: int, clock: Clock) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 from gtsd.accounts import jobs as accounts
 from gtsd.jobs.types import Job, Queue
+from gtsd.plans import jobs as plans
 from gtsd.streaks import jobs as streaks
 from gtsd.web import jobs as web
 
@@ -15,5 +16,7 @@ CATALOGUE: Final = (
     Job("forget_answers", web.forget_answers, Queue.UPKEEP, "37 * * * *"),
     # Every minute somebody's day may end; who is not due costs nothing.
     Job("close_days", streaks.close_days, Queue.NIGHTLY, "* * * * *", priority=5, timeout=50.0),
+    # On the last day of a week the next one is made, so an hour more or less is no matter.
+    Job("plan_weeks", plans.plan_weeks, Queue.NIGHTLY, "7 * * * *"),
 )
 # fmt: on

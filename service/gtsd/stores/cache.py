@@ -119,17 +119,18 @@ class Cache:
                 raise
         return await fly()
 
-    async def forget(self, user_id: int) -> None:
+    async def forget(self, *user_ids: int) -> None:
         """End all that is cached of a user: to be awaited between a commit and its answer.
 
-        A deadline that has passed does not stop it, since the write has happened.
+        Of several in one round trip. A deadline that has passed does not stop it, since the write
+        has happened.
         """
-        key = _key(user_id)
+        keys = [_key(user_id) for user_id in user_ids]
         reached = False
         try:
             await self._redis.run(
-                ("HSET", key, "v", secrets.token_hex(8)),
-                ("EXPIRE", key, self._ttl),
+                *(("HSET", key, "v", secrets.token_hex(8)) for key in keys),
+                *(("EXPIRE", key, self._ttl) for key in keys),
                 heed_deadline=False,
             )
             reached = True

@@ -55,7 +55,21 @@ async def count_day(tx: Transaction, user_id: int, day: date, today: date) -> Co
 
 async def count_from(tx: Transaction, user_id: int, day: date, today: date) -> None:
     """Count again what was counted of a day and all later ones; the lock must be held."""
-    await tx.execute(q.COUNT_FROM, user_id=user_id, day=day, today=today)
+    await count_all_from(tx, [user_id], [day], [today])
+
+
+async def lock_all(tx: Transaction, user_ids: Sequence[int]) -> list[int]:
+    """As ``lock``, for many people at once; gives those whose account is still there."""
+    return [row[0] for row in await tx.rows(q.LOCK_ALL, user_ids=list(user_ids))]
+
+
+async def count_all_from(
+    tx: Transaction, user_ids: Sequence[int], days: Sequence[date], todays: Sequence[date]
+) -> None:
+    """As ``count_from``, for many people at once: each from a day on, with a today of their own."""
+    await tx.execute(
+        q.COUNT_ALL_FROM, user_ids=list(user_ids), days=list(days), todays=list(todays)
+    )
 
 
 async def mine(session: Session, user_id: int, today: date) -> bytes:

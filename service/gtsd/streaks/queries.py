@@ -64,6 +64,14 @@ LOCK: Final = Query(
     """,
 )
 
+# Of many people at once, in one order for all who do so. Those whose account has gone are missing.
+LOCK_ALL: Final = Query(
+    "streak_lock_all",
+    """
+    SELECT user_id FROM streaks WHERE user_id = ANY(%(user_ids)s) ORDER BY user_id FOR UPDATE
+    """,
+)
+
 # From all compliant days the runs, then the totals up to today. Answers with the streak after it.
 _COUNT_RUNS: Final = f"""
     WITH islands AS (
@@ -100,26 +108,56 @@ COUNT_DAY: Final = Query(
     """,
 )
 
-# Counts the day and all later ones again that were counted before: a series that begins or ends
-# changes many days at once.
-COUNT_FROM: Final = Query(
-    "streak_count_from",
+# Counts of many people, each from a day on, what was counted before: a series or a plan that begins
+# or ends changes many days at once. Where nothing was counted, nothing is to be done.
+_GIVEN: Final = """
+    given AS (
+        SELECT g.* FROM unnest(%(user_ids)s::bigint[], %(days)s::date[], %(todays)s::date[])
+            AS g (user_id, day, today)
+        WHERE EXISTS (
+            SELECT FROM streak_days d WHERE d.user_id = g.user_id AND d.day >= g.day)
+    )
+"""
+
+COUNT_ALL_FROM: Final = Query(
+    "streak_count_all_from",
     f"""
-    WITH counted AS (
-        SELECT d.day, count(t.id)::int AS due,
+    WITH {_GIVEN}, counted AS (
+        SELECT d.user_id, d.day, count(t.id)::int AS due,
             (count(*) FILTER (WHERE t.status = 'completed'))::int AS completed,
             (count(*) FILTER (WHERE t.status = 'skipped'))::int AS skipped
-        FROM streak_days d
-        LEFT JOIN tasks t ON t.user_id = %(user_id)s AND t.due_date = d.day
-        WHERE d.user_id = %(user_id)s AND d.day >= %(day)s::date
-        GROUP BY d.day
-    ), {_JUDGED}
+        FROM given g
+        JOIN streak_days d ON d.user_id = g.user_id AND d.day >= g.day
+        LEFT JOIN tasks t ON t.user_id = d.user_id AND t.due_date = d.day
+        GROUP BY d.user_id, d.day
+    ), judged AS (
+        SELECT c.*, {_COMPLIANT} AS compliant FROM counted c JOIN users u ON u.id = c.user_id
+    )
     UPDATE streak_days d
     SET due = j.due, completed = j.completed, skipped = j.skipped, compliant = j.compliant,
         updated_at = now(), run = CASE WHEN j.compliant THEN d.run ELSE 0 END
-    FROM judged j WHERE d.user_id = %(user_id)s AND d.day = j.day
+    FROM judged j WHERE d.user_id = j.user_id AND d.day = j.day
         AND (d.due, d.completed, d.skipped) IS DISTINCT FROM (j.due, j.completed, j.skipped);
-    {_COUNT_RUNS}
+
+    WITH {_GIVEN}, islands AS (
+        SELECT d.user_id, d.day,
+            d.day - (row_number() OVER (PARTITION BY d.user_id ORDER BY d.day))::int AS island
+        FROM given g JOIN streak_days d ON d.user_id = g.user_id AND d.compliant
+    ), runs AS (
+        SELECT user_id, day,
+            row_number() OVER (PARTITION BY user_id, island ORDER BY day)::int AS run
+        FROM islands
+    )
+    UPDATE streak_days d SET run = runs.run
+    FROM runs WHERE d.user_id = runs.user_id AND d.day = runs.day AND d.run <> runs.run;
+
+    WITH {_GIVEN}
+    UPDATE streaks s SET updated_at = now(),
+        longest = (SELECT coalesce(max(run), 0) FROM streak_days d
+            WHERE d.user_id = g.user_id AND d.day <= g.today),
+        total_days = (SELECT count(*) FROM streak_days d
+            WHERE d.user_id = g.user_id AND d.compliant AND d.day <= g.today)
+    FROM given g WHERE s.user_id = g.user_id
     """,
 )
 

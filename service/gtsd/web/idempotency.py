@@ -64,11 +64,11 @@ FORGET: Final = Query(
     """,
 )
 
-Work = Callable[["Transaction"], Awaitable[bytes]]
+Work = Callable[["Transaction"], Awaitable[bytes | Answer]]
 
 
 async def write(call: Call, work: Work) -> Answer:
-    """Run a use case in a transaction and answer with the JSON it returns.
+    """Run a use case in a transaction and answer with the JSON it returns, or as it answers itself.
 
     What is cached of the user is forgotten after the commit and before the answer. Raises what
     ``work`` raises, with nothing changed; IdempotencyMismatch where the key was used for another
@@ -78,8 +78,8 @@ async def write(call: Call, work: Work) -> Answer:
     if key is None:
         async with call.deps.postgres.transaction() as tx:
             _forget_after(call, tx)
-            data = await work(tx)
-        return success(data, call.route.status)
+            given = await work(tx)
+        return _answer(call, given)
     if not _VALID.fullmatch(key):
         raise BadRequest(
             f"{HEADER} takes 1 to 255 visible ASCII characters, for example a UUID.",
@@ -104,7 +104,7 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
         found = await tx.row(_FIND, user_id=user_id, key=key)
         if found is not None:
             return _replay(found, fingerprint, seal)
-        answer = success(await work(tx), call.route.status)
+        answer = _answer(call, await work(tx))
         await tx.execute(
             _STORE,
             user_id=user_id,
@@ -114,6 +114,10 @@ async def _once(call: Call, key: str, work: Work) -> Answer:
             sealed=seal.encrypt(answer.body),
         )
     return answer
+
+
+def _answer(call: Call, given: bytes | Answer) -> Answer:
+    return given if isinstance(given, Answer) else success(given, call.route.status)
 
 
 def _forget_after(call: Call, tx: Transaction) -> None:

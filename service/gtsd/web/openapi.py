@@ -16,8 +16,8 @@ from gtsd.web.routes import MAX_ID, Limited, Policy, Route, RouteTable
 _PLAIN: Final[dict[str, Any]] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 _REF: Final = "#/components/schemas/{name}"
 _INTRODUCTION: Final = """\
-A person sets a goal, sees the tasks due today, attaches evidence that they were done, and keeps a \
-streak.
+A person sets a goal, gets a plan, sees the tasks due today, attaches evidence that they were \
+done, and keeps a streak.
 
 Sign up or log in, then send `Authorization: Bearer <accessToken>`. Every success is \
 `{"success": true, "data": …}`, every error `{"success": false, "error": {…}}` with a stable \
@@ -26,6 +26,8 @@ one again when you saw no answer.
 """
 _TAGS: Final = {
     "accounts": "Sign up, log in, stay signed in.",
+    "profile": "What I say about myself, and the numbers that come of it.",
+    "plans": "A week at a time: its targets and its daily tasks.",
     "tasks": "What is due, and that it was done.",
     "streaks": "Days in a row.",
     "ops": "For load balancers and monitoring.",
@@ -39,6 +41,20 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
     "DeleteAccount": {"password": "Correct-horse-7"},
     "NewTask": {"title": "Read ten pages", "dueTime": "06:15", "priority": "high"},
     "TaskChange": {"title": "Read twenty pages", "priority": "high"},
+    "Onboarding": {
+        "dateOfBirth": "1990-05-17",
+        "gender": "male",
+        "primaryGoal": "lose_weight",
+        "currentWeight": 85.55,
+        "targetWeight": 78,
+        "height": 175,
+        "targetDate": "2027-06-30",
+        "activityLevel": "very_active",
+        "mealsPerDay": 4,
+        "partners": [{"name": "Charles Babbage", "email": "charles@example.com"}],
+    },
+    "ProfileChange": {"health": {"currentWeight": 84.2}},
+    "GeneratePlan": {},
     "Skip": {"reason": "On the road all day"},
     "CheckCompliance": {},
     "NewEvidence": {
@@ -173,7 +189,11 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
-    shown = {str(route.status): _response(route.status, _success(route, schemas), route.media_type)}
+    answer = _success(route, schemas)
+    shown = {
+        str(status): _response(status, answer, route.media_type)
+        for status in (route.status, *route.also)
+    }
     if route.policy is Policy.USER and route.method == "GET":
         shown["304"] = {"description": "Not Modified"}
     if route.policy is Policy.OPS:

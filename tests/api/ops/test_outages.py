@@ -9,6 +9,7 @@ from typing import Any
 
 from gtsd.dev.postgres import EmbeddedPostgres
 from tests.api.conftest import Running, Start
+from tests.api.profile.bodies import CHECKED
 from tests.support.client import PASSWORD, Client, Response
 from tests.support.pace import quickest, seconds
 from tests.support.proxy import Verdict, proxy_to
@@ -16,6 +17,7 @@ from tests.support.redis import own_redis
 
 # What the database may say, and a client must never read.
 DATABASE_WORDS = (b"connect", b"psycopg", b"server closed", b"127.0.0.1", b"postgres", b"SQL")
+ACKNOWLEDGED = {"version": 1, "metricsComputedAt": "2026-11-18T12:00:00.000Z"}
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], bound_s: float) -> None:
@@ -53,6 +55,12 @@ async def _use_everything(service: Running, number: int) -> list[tuple[str, int]
     ada = service.client.signed_in(signed_in.data)
     spent = {"refreshToken": ada.refresh_token}
     spare = (await ask(ada, "POST", "/auth/refresh", spent)).data["refreshToken"]
+    await ask(ada, "POST", "/v1/onboarding", CHECKED)
+    await ask(ada, "POST", "/v1/plans/generate", {})
+    await ask(ada, "PATCH", "/v1/profile", {"health": {"currentWeight": 120}})
+    seen = (await ask(ada, "GET", "/v1/profile/metrics/today")).data
+    words = {name: seen[name] for name in ("version", "metricsComputedAt")}
+    await ask(ada, "POST", "/v1/profile/metrics/acknowledge", words)
     task = (await ask(ada, "POST", "/v1/tasks", {"title": "Read"})).data["id"]
     proof = {"taskId": task, "type": "text_log", "data": {"text": "Ten pages"}}
     await ask(ada, "POST", "/v1/evidence", proof)
@@ -66,6 +74,11 @@ async def _use_everything(service: Running, number: int) -> list[tuple[str, int]
         "/v1/streaks/history",
         "/auth/me",
         "/auth/sessions",
+        "/auth/me/export",
+        "/v1/profile",
+        "/v1/profile/audit",
+        "/v1/summary/how-it-works",
+        "/v1/plans/current",
         "/openapi.json",
         "/docs",
         "/healthz",
@@ -127,7 +140,17 @@ async def test_without_postgresql_the_service_says_so_and_recovers_by_itself(
         assert (ready.status, ready.json) == (503, {"status": "no_database"})
         for method, path, body in (
             ("GET", "/auth/me", None),
+            ("GET", "/auth/me/export", None),
             ("GET", "/v1/tasks", None),
+            ("POST", "/v1/onboarding", CHECKED),
+            ("PATCH", "/v1/profile", {"health": {"currentWeight": 80}}),
+            ("GET", "/v1/profile", None),
+            ("GET", "/v1/profile/audit", None),
+            ("GET", "/v1/profile/metrics/today", None),
+            ("POST", "/v1/profile/metrics/acknowledge", ACKNOWLEDGED),
+            ("GET", "/v1/summary/how-it-works", None),
+            ("POST", "/v1/plans/generate", {}),
+            ("GET", "/v1/plans/current", None),
             ("POST", "/v1/tasks", {"title": "Read"}),
             ("POST", "/auth/login", {"email": "ada@example.com", "password": PASSWORD}),
         ):

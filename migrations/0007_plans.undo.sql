@@ -1,0 +1,9 @@
+ALTER TABLE tasks
+DROP CONSTRAINT tasks_plan_slot_has_day,
+DROP COLUMN plan_slot,
+DROP COLUMN plan_day;
+DROP TABLE metrics_acknowledgements;
+DROP TABLE profile_changes;
+DROP TABLE plans;
+DROP TABLE partners;
+DROP TABLE health_profiles;
