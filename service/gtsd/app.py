@@ -7,9 +7,13 @@ from typing import Final
 
 from gtsd.accounts import handlers as accounts
 from gtsd.accounts import types as a
+from gtsd.badges import handlers as badges
+from gtsd.badges import types as b
 from gtsd.deps import Deps
 from gtsd.ops import handlers as ops
 from gtsd.ops import types as o
+from gtsd.photos import handlers as photos
+from gtsd.photos import types as p
 from gtsd.streaks import handlers as streaks
 from gtsd.streaks import types as s
 from gtsd.tasks import handlers as tasks
@@ -95,6 +99,24 @@ _ROUTES: Final = (
           s.History, query=DayRange),
     Route("POST", "/v1/streaks/check-compliance", streaks.check, USER, "Count a day again",
           "streaks", s.Checked, body=s.CheckCompliance, limit=Limited.HEAVY),
+
+    Route("GET", "/v1/badges/me", badges.mine, USER, "The badges that I have", "badges",
+          b.MyBadges),
+    Route("GET", "/v1/badges/available", badges.available, USER,
+          "All badges, and how far I am", "badges", b.AvailableBadges),
+
+    Route("POST", "/v1/progress/photo/presign", photos.presign, USER, "Leave to upload a photo",
+          "photos", p.UploadAllowed, body=p.NewUpload, limit=Limited.HEAVY),
+    Route("POST", "/v1/progress/photo/confirm", photos.confirm, USER,
+          "A photo was uploaded: check it, strip it and keep it", "photos",
+          p.PhotoConfirmed, 201, p.Confirmation, also=(200,), refusals=(404, 409), creates=True),
+    Route("GET", "/v1/progress/photos", photos.find, USER, "My photos, the newest first", "photos",
+          p.Photos, query=p.PhotoQuery),
+    Route("GET", "/v1/progress/photos/{id}", photos.show, USER, "One photo", "photos", p.Photo),
+    Route("DELETE", "/v1/progress/photos/{id}", photos.delete, USER, "Delete a photo", "photos",
+          Done),
+    Route("DELETE", "/v1/progress/photo/{id}", photos.delete, USER,
+          "Delete a photo, by the path of earlier clients", "photos", Done),
 )
 # fmt: on
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gtsd.app import table
 from gtsd.clock import FixedClock
+from gtsd.web.openapi import document
 from tests.api.conftest import Running, Start
 from tests.support.browser import Page, chromium, find_chromium, open_page
 from tests.support.client import PASSWORD
@@ -50,7 +52,8 @@ async def show(page: Page, service: Running, width: int) -> None:
     screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
     await page.send("Emulation.setDeviceMetricsOverride", **screen)
     await page.send("Page.navigate", url=f"{service.base}/docs")
-    await page.until('document.querySelectorAll("#operations section").length === 4')
+    tags = len(document(table(), "0")["tags"])
+    await page.until(f'document.querySelectorAll("#operations section").length === {tags}')
 
 
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

@@ -28,6 +28,8 @@ _TAGS: Final = {
     "accounts": "Sign up, log in, stay signed in.",
     "tasks": "What is due, and that it was done.",
     "streaks": "Days in a row.",
+    "photos": "Pictures of one's progress, without where they were taken.",
+    "badges": "What was achieved, once and for ever.",
     "ops": "For load balancers and monitoring.",
 }
 # Bodies whose fields depend on each other, or say too little alone; all others are put together
@@ -46,6 +48,12 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "type": "text_log",
         "data": {"text": "Middlemarch, pages 1 to 10"},
         "notes": "Before breakfast",
+    },
+    "NewUpload": {"fileName": "front.jpg", "contentType": "image/jpeg", "fileSize": 2481152},
+    "Confirmation": {
+        "fileKey": "uploads/1/0123456789abcdef0123456789abcdef.jpg",
+        "evidenceType": "before",
+        "takenAt": "2026-11-22T18:39:44+01:00",
     },
 }
 
@@ -173,7 +181,11 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
-    shown = {str(route.status): _response(route.status, _success(route, schemas), route.media_type)}
+    answer = _success(route, schemas)
+    shown = {
+        str(status): _response(status, answer, route.media_type)
+        for status in (route.status, *route.also)
+    }
     if route.policy is Policy.USER and route.method == "GET":
         shown["304"] = {"description": "Not Modified"}
     if route.policy is Policy.OPS:

@@ -52,6 +52,8 @@ class Route:
     limit: Limited | None = None
     # Statuses of refusals that are particular to this route, for the document.
     refusals: tuple[int, ...] = ()
+    # Other statuses of success, with the same shape of answer.
+    also: tuple[int, ...] = ()
     # Takes Idempotency-Key.
     creates: bool = False
     # False where the body is not the JSON envelope (ops, documents).
