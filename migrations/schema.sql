@@ -497,6 +497,45 @@ ALTER TABLE public.partners ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.photo_owners_deleted (
+    user_id bigint NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.photo_sweeps (
+    folder text NOT NULL,
+    after_key text NOT NULL
+);
+
+CREATE TABLE public.photos (
+    user_id bigint NOT NULL,
+    id bigint NOT NULL,
+    upload_key text NOT NULL,
+    object_key text,
+    file_name text NOT NULL,
+    content_type text NOT NULL,
+    size_bytes integer NOT NULL,
+    task_id bigint,
+    evidence_type text,
+    taken_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmed_at timestamp with time zone,
+    CONSTRAINT photos_confirmed CHECK (((confirmed_at IS NULL) = (object_key IS NULL))),
+    CONSTRAINT photos_content_type CHECK ((content_type = ANY (ARRAY['image/jpeg'::text, 'image/png'::text, 'image/heic'::text]))),
+    CONSTRAINT photos_evidence_type CHECK ((evidence_type = ANY (ARRAY['before'::text, 'during'::text, 'after'::text]))),
+    CONSTRAINT photos_file_name_length CHECK (((length(file_name) >= 1) AND (length(file_name) <= 255))),
+    CONSTRAINT photos_size_range CHECK (((size_bytes >= 1) AND (size_bytes <= 10485760)))
+);
+
+ALTER TABLE public.photos ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.photos_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.plans (
     user_id bigint NOT NULL,
     id bigint NOT NULL,
@@ -722,6 +761,13 @@ ALTER TABLE public.tasks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.user_badges (
+    user_id bigint NOT NULL,
+    badge text NOT NULL,
+    earned_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT user_badges_badge_length CHECK (((length(badge) >= 1) AND (length(badge) <= 40)))
+);
+
 CREATE TABLE public.users (
     id bigint NOT NULL,
     email text NOT NULL,
@@ -776,6 +822,15 @@ ALTER TABLE ONLY public.metrics_acknowledgements
 ALTER TABLE ONLY public.partners
     ADD CONSTRAINT partners_pkey PRIMARY KEY (user_id, id);
 
+ALTER TABLE ONLY public.photo_owners_deleted
+    ADD CONSTRAINT photo_owners_deleted_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.photo_sweeps
+    ADD CONSTRAINT photo_sweeps_pkey PRIMARY KEY (folder);
+
+ALTER TABLE ONLY public.photos
+    ADD CONSTRAINT photos_pkey PRIMARY KEY (user_id, id);
+
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (user_id, id);
 
@@ -815,6 +870,9 @@ ALTER TABLE ONLY public.task_series
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (user_id, id);
 
+ALTER TABLE ONLY public.user_badges
+    ADD CONSTRAINT user_badges_pkey PRIMARY KEY (user_id, badge);
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
@@ -827,6 +885,16 @@ CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (create
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON public.procrastinate_jobs USING btree (worker_id) WHERE ((worker_id IS NOT NULL) AND (status = 'doing'::public.procrastinate_job_status));
 
 CREATE INDEX idx_procrastinate_workers_last_heartbeat ON public.procrastinate_workers USING btree (last_heartbeat);
+
+CREATE INDEX photos_newest ON public.photos USING btree (user_id, id DESC) WHERE (confirmed_at IS NOT NULL);
+
+CREATE UNIQUE INDEX photos_object ON public.photos USING btree (user_id, object_key) WHERE (object_key IS NOT NULL);
+
+CREATE INDEX photos_task ON public.photos USING btree (user_id, task_id, id DESC);
+
+CREATE INDEX photos_unconfirmed ON public.photos USING btree (created_at) WHERE (confirmed_at IS NULL);
+
+CREATE UNIQUE INDEX photos_upload ON public.photos USING btree (user_id, upload_key);
 
 CREATE UNIQUE INDEX plans_active ON public.plans USING btree (user_id) WHERE (archived_on IS NULL);
 
@@ -895,6 +963,12 @@ ALTER TABLE ONLY public.metrics_acknowledgements
 ALTER TABLE ONLY public.partners
     ADD CONSTRAINT partners_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.photos
+    ADD CONSTRAINT photos_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.photos
+    ADD CONSTRAINT photos_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES public.tasks(user_id, id) ON DELETE SET NULL (task_id);
+
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
@@ -930,3 +1004,6 @@ ALTER TABLE ONLY public.tasks
 
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT tasks_user_id_series_id_fkey FOREIGN KEY (user_id, series_id) REFERENCES public.task_series(user_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_badges
+    ADD CONSTRAINT user_badges_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

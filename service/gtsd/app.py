@@ -7,11 +7,15 @@ from typing import Final
 
 from gtsd.accounts import handlers as accounts
 from gtsd.accounts import types as a
+from gtsd.badges import handlers as badges
+from gtsd.badges import types as b
 from gtsd.deps import Deps
 from gtsd.export import handlers as export
 from gtsd.export import types as e
 from gtsd.ops import handlers as ops
 from gtsd.ops import types as o
+from gtsd.photos import handlers as photos
+from gtsd.photos import types as ph
 from gtsd.plans import handlers as plans
 from gtsd.plans import types as p
 from gtsd.profile import handlers as profile
@@ -131,6 +135,24 @@ _ROUTES: Final = (
           s.History, query=DayRange),
     Route("POST", "/v1/streaks/check-compliance", streaks.check, USER, "Count a day again",
           "streaks", s.Checked, body=s.CheckCompliance, limit=Limited.HEAVY),
+
+    Route("GET", "/v1/badges/me", badges.mine, USER, "The badges that I have", "badges",
+          b.MyBadges),
+    Route("GET", "/v1/badges/available", badges.available, USER,
+          "All badges, and how far I am", "badges", b.AvailableBadges),
+
+    Route("POST", "/v1/progress/photo/presign", photos.presign, USER, "Leave to upload a photo",
+          "photos", ph.UploadAllowed, body=ph.NewUpload, limit=Limited.HEAVY),
+    Route("POST", "/v1/progress/photo/confirm", photos.confirm, USER,
+          "A photo was uploaded: check it, strip it and keep it", "photos",
+          ph.PhotoConfirmed, 201, ph.Confirmation, also=(200,), refusals=(404, 409), creates=True),
+    Route("GET", "/v1/progress/photos", photos.find, USER, "My photos, the newest first", "photos",
+          ph.Photos, query=ph.PhotoQuery),
+    Route("GET", "/v1/progress/photos/{id}", photos.show, USER, "One photo", "photos", ph.Photo),
+    Route("DELETE", "/v1/progress/photos/{id}", photos.delete, USER, "Delete a photo", "photos",
+          Done),
+    Route("DELETE", "/v1/progress/photo/{id}", photos.delete, USER,
+          "Delete a photo, by the path of earlier clients", "photos", Done),
 )
 # fmt: on
 

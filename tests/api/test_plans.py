@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from gtsd.badges.catalogue import as_json
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.stores.postgres import Query
 
@@ -66,6 +67,15 @@ SELECT u, 'custom', 'x', date '2026-11-18' - n + 20,
 FROM generate_series(1, {USERS}) u, generate_series(1, {TASKS_EACH}) n;
 INSERT INTO evidence (user_id, task_id, type, data)
 SELECT user_id, id, 'text_log', '{{}}' FROM tasks WHERE id % 10 = 0;
+INSERT INTO user_badges (user_id, badge)
+SELECT id, 'streak_' || n FROM users, generate_series(1, 5) n;
+INSERT INTO photos (user_id, upload_key, object_key, file_name, content_type, size_bytes,
+    task_id, confirmed_at)
+SELECT id, 'uploads/' || id || '/' || n, CASE WHEN n > 1 THEN 'photos/' || id || '/' || n END,
+    'a.jpg', 'image/jpeg', 1, NULL, CASE WHEN n > 1 THEN now() END
+FROM users, generate_series(1, 10) n;
+INSERT INTO photo_owners_deleted (user_id) SELECT id FROM users;
+INSERT INTO photo_sweeps (folder, after_key) SELECT id, 'x' FROM users;
 INSERT INTO procrastinate_workers (last_heartbeat) SELECT now() FROM generate_series(1, 2000);
 INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id, scheduled_at)
 SELECT 'mail', 'x', (CASE n % 1000 WHEN 0 THEN 'doing' WHEN 1 THEN 'failed' ELSE 'todo' END)
@@ -86,7 +96,13 @@ _VALUES: dict[str, Any] = {
     "running_s": 0.1, "key": "new", "fingerprint": b"f" * 32, "sealed": b"s", "scope": "s",
     "title": None, "description": None, "sets_description": False, "due_date": None,
     "due_time": None, "sets_due_time": False, "priority": None, "metadata": None, "repeat": "daily",
-    "data": "{}", "notes": None, "reason": None, "yesterday": "2026-11-17", "zones": ["UTC"],
+    "data": "{}", "notes": None, "reason": None, "catalogue": as_json(), "after": 0,
+    "upload_key": f"uploads/{USER}/a.jpg", "object_key": f"photos/{USER}/b.jpg", "size": 1,
+    "file_name": "a.jpg", "content_type": "image/jpeg", "evidence_type": None, "taken_at": None,
+    "most": 100, "before": "2026-11-17T12:00:00Z", "over": "2026-11-18T11:00:00Z",
+    "folder": "photos/", "owners": [USER] * 50,
+    "keys": [f"photos/{USER}/a.jpg"] * 50,
+    "yesterday": "2026-11-17", "zones": ["UTC"],
     "days": ["2026-11-18"], "befores": ["2026-11-17"], "user_ids": [USER], "silence": 30,
     "retries": 3, "running": [1], "worker_id": 1, "queue": "mail", "args": "{}", "at": None,
     "state": "dead",
@@ -114,6 +130,8 @@ _NEEDED: dict[str, dict[str, Any]] = {
 _MODULES = (
     "gtsd.accounts.queries",
     "gtsd.export.queries",
+    "gtsd.badges.queries",
+    "gtsd.photos.queries",
     "gtsd.jobs.queries",
     "gtsd.plans.queries",
     "gtsd.profile.queries",

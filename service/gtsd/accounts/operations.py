@@ -22,6 +22,7 @@ from gtsd.accounts.types import (
     Tokens,
 )
 from gtsd.errors import BadRequest, Conflict, Forbidden, TooManyRequests, Unauthenticated
+from gtsd.photos import operations as photos
 from gtsd.stores.limits import Limit, address_subject
 from gtsd.stores.postgres import ConstraintViolated
 from gtsd.web.answers import encode
@@ -157,7 +158,10 @@ async def resend_verification(deps: Deps, user_id: int) -> None:
 
 
 async def delete(deps: Deps, user_id: int, password: str, place: Place) -> None:
-    """Delete the account and all its rows; raises Unauthenticated for a wrong password."""
+    """Delete the account and all its rows; a job deletes its photos.
+
+    Raises Unauthenticated for a wrong password.
+    """
     uses = await _reserve_failure(deps, f"user:{user_id}", place.address)
     hashed = await deps.postgres.value(q.PASSWORD_HASH, user_id=user_id)
     if not await deps.passwords.matches(password, hashed):
@@ -165,6 +169,7 @@ async def delete(deps: Deps, user_id: int, password: str, place: Place) -> None:
     await deps.limits.give_back(uses)
     async with deps.postgres.transaction() as tx:
         await tx.execute(q.DELETE_USER, user_id=user_id)
+        await photos.forget_owner(tx, user_id)
         tx.after_commit(lambda: deps.cache.forget(user_id))
 
 

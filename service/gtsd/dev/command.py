@@ -7,14 +7,13 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final, TextIO
 
 from gtsd import lifecycle
-from gtsd.clock import Clock
-from gtsd.dev import demo, host, state, worker
+from gtsd.dev import demo, demo_photo, host, state, worker
 from gtsd.dev.banner import banner
 from gtsd.dev.errors import DevError
 from gtsd.dev.object_store import EmbeddedObjectStore
@@ -25,8 +24,6 @@ from gtsd.migrate.cli import DEFAULT_FOLDER
 from gtsd.migrate.errors import MigrationError
 from gtsd.migrate.runner import up
 from gtsd.settings import Settings, read
-from gtsd.stores.postgres import Postgres
-from gtsd.telemetry.metrics import Metrics
 
 _DATABASE: Final = "gtsd"
 _S3: Final = ("S3_ENDPOINT", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_BUCKET")
@@ -77,11 +74,10 @@ def _run(environ: Mapping[str, str], folder: Path, out: TextIO) -> int:
 
 
 async def _serve(settings: Settings, folder: Path, names: Sequence[str], out: TextIO) -> int:
-    postgres = await Postgres.open(settings, Metrics())
-    try:
-        person = await demo.fill(postgres, Clock())
-    finally:
-        await postgres.close()
+    async with AsyncExitStack() as stack:
+        deps = await lifecycle.open_all(settings, stack)
+        person = await demo.fill(deps.postgres, deps.clock)
+        await demo_photo.keep(deps)
 
     async def tell(addresses: list[tuple[str, int]]) -> None:
         address, port = addresses[0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from gtsd.accounts import jobs as accounts
+from gtsd.badges import jobs as badges
 from gtsd.jobs.types import Job, Queue
+from gtsd.photos import jobs as photos
 from gtsd.plans import jobs as plans
 from gtsd.streaks import jobs as streaks
 from gtsd.web import jobs as web
@@ -18,5 +20,10 @@ CATALOGUE: Final = (
     Job("close_days", streaks.close_days, Queue.NIGHTLY, "* * * * *", priority=5, timeout=50.0),
     # On the last day of a week the next one is made, so an hour more or less is no matter.
     Job("plan_weeks", plans.plan_weeks, Queue.NIGHTLY, "7 * * * *"),
+    # What the end of a day has earned is given with that; this is for all else.
+    Job("award_badges", badges.award_badges, Queue.NIGHTLY, "47 3 * * *"),
+    Job("delete_photos_of_deleted", photos.delete_photos_of_deleted, Queue.PHOTOS, "*/5 * * * *"),
+    Job("expire_uploads", photos.expire_uploads, Queue.PHOTOS, "7 * * * *"),
+    Job("collect_orphans", photos.collect_orphans, Queue.PHOTOS, "27 * * * *"),
 )
 # fmt: on

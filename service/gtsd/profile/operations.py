@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from gtsd.accounts import operations as accounts
+from gtsd.badges import operations as badges
 from gtsd.errors import BadRequest, Conflict, NotFound
 from gtsd.plans import formulas
 from gtsd.plans import operations as plans
@@ -60,6 +61,7 @@ async def onboard(tx: Transaction, here: Here, words: Onboarding) -> bytes:
     _refuse(values, here, {name: paths.get(name, _last(path)) for name, path in PATHS.items()})
     kept = await _find(tx, here.user_id)
     await _keep(tx, here, kept.record if kept else None, Record(**values))
+    await badges.award(tx, here.user_id, here.today, here.now, badges.Deed.ONBOARDED)
     return await accounts.show(tx, here.user_id)
 
 

@@ -32,3 +32,12 @@ class Upload:
 
     url: str
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An object to be given out, and what the store is to call it: its type and file name."""
+
+    key: str
+    content_type: str
+    file_name: str

@@ -20,5 +20,5 @@ async def history(call: Call) -> Answer:
 
 async def check(call: Call) -> Answer:
     """POST /v1/streaks/check-compliance"""
-    day = call.body.date or call.today
-    return await write(call, lambda tx: operations.check(tx, call.user.id, day, call.today))
+    day, now = call.body.date or call.today, call.deps.clock.now()
+    return await write(call, lambda tx: operations.check(tx, call.user.id, day, call.today, now))

@@ -37,7 +37,7 @@ async def close_days(deps: Deps) -> None:
         if not people:
             break
         async with deps.postgres.transaction() as tx:
-            for user_id in await operations.close(tx, people):
+            for user_id in await operations.close(tx, people, deps.clock.now()):
                 tx.after_commit(partial(deps.cache.forget, user_id))
         closed += len(people)
     if closed:

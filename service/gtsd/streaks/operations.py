@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gtsd.badges import operations as badges
+from gtsd.badges.operations import Deed
 from gtsd.errors import Unauthenticated
 from gtsd.streaks import queries as q
 from gtsd.web.fields import DayRange
@@ -92,10 +94,11 @@ async def history(session: Session, user_id: int, days: DayRange) -> bytes:
     return text.encode()
 
 
-async def check(tx: Transaction, user_id: int, day: date, today: date) -> bytes:
+async def check(tx: Transaction, user_id: int, day: date, today: date, now: datetime) -> bytes:
     """Count a day again. An old day changes the runs that it is part of, and no other."""
     await lock(tx, user_id, today)
     counted = await count_day(tx, user_id, day, today)
+    await badges.award(tx, user_id, today, now, Deed.DAY_CHANGED)
     shown = await tx.value(q.DAY, user_id=user_id, day=day)
     return b'{"day":%b,"streak":%b}' % (shown.encode(), counted.streak.encode())
 
@@ -106,8 +109,11 @@ async def ended(session: Session, days: Mapping[str, date], limit: int) -> list[
     return [Ended(*row) for row in rows]
 
 
-async def close(tx: Transaction, people: Sequence[Ended]) -> list[int]:
-    """Close their days and count them; gives those of whom anything has changed by that."""
+async def close(tx: Transaction, people: Sequence[Ended], now: datetime) -> list[int]:
+    """Close their days and count them; gives those of whom anything has changed by that.
+
+    A day that was done ahead earns its badges now that it has come to its end.
+    """
     rows = await tx.rows(
         q.CLOSE,
         user_ids=[one.user_id for one in people],
@@ -126,4 +132,5 @@ async def close(tx: Transaction, people: Sequence[Ended]) -> list[int]:
             firsts[user_id] = min(day, firsts.get(user_id, day))
     for user_id, first in firsts.items():
         await count_from(tx, user_id, first, todays[user_id])
+    await badges.award_many(tx, dict(zip(user_ids, days, strict=True)), now)
     return sorted({user_id for user_id, _, _ in counted})

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from gtsd.badges import operations as badges
+from gtsd.badges.operations import Deed
 from gtsd.errors import BadRequest, Conflict, NotFound
 from gtsd.stores.postgres import ConstraintViolated
 from gtsd.streaks import operations as streaks
@@ -147,6 +149,7 @@ async def change(tx: Transaction, person: Person, task_id: int, given: TaskChang
             await series.start(tx, person.id, task_id, given.repeat, person.today, person.now)
     days = {day, values["due_date"] or day}
     await _recount(tx, person, days, and_later=given.repeat is not msgspec.UNSET)
+    await badges.award(tx, person.id, person.today, person.now, Deed.DAY_CHANGED)
     return await show(tx, person.id, task_id)
 
 
@@ -158,6 +161,7 @@ async def delete(tx: Transaction, person: Person, task_id: int, how: Deletion) -
         await series.end(tx, person.id, series_id, day)
     await tx.execute(q.DELETE, user_id=person.id, id=task_id)
     await _recount(tx, person, {day}, and_later=following)
+    await badges.award(tx, person.id, person.today, person.now, Deed.DAY_CHANGED)
 
 
 async def complete(tx: Transaction, person: Person, task_id: int) -> bytes:
@@ -166,6 +170,7 @@ async def complete(tx: Transaction, person: Person, task_id: int) -> bytes:
     if status != "completed":
         await _set_status(tx, person, task_id, "completed")
         await _recount(tx, person, {day})
+        await badges.award(tx, person.id, person.today, person.now, Deed.COMPLETED)
     return await show(tx, person.id, task_id)
 
 
@@ -186,6 +191,7 @@ async def skip(tx: Transaction, person: Person, task_id: int, given: Skip) -> by
     if status != "skipped":
         await _set_status(tx, person, task_id, "skipped", given.reason)
         await _recount(tx, person, {day})
+        await badges.award(tx, person.id, person.today, person.now, Deed.DAY_CHANGED)
     return await show(tx, person.id, task_id)
 
 
@@ -206,6 +212,7 @@ async def give_evidence(tx: Transaction, person: Person, given: NewEvidence) -> 
     if status != "completed":
         await _set_status(tx, person, given.task_id, "completed")
         after = (await streaks.count_day(tx, person.id, day, person.today)).current
+    await badges.award(tx, person.id, person.today, person.now, Deed.EVIDENCE)
     task = await show(tx, person.id, given.task_id)
     raised = b"true" if after > before else b"false"
     return b'{"task":%b,"evidence":%b,"streakUpdated":%b,"newStreak":%d}' % (

@@ -30,6 +30,8 @@ _TAGS: Final = {
     "plans": "A week at a time: its targets and its daily tasks.",
     "tasks": "What is due, and that it was done.",
     "streaks": "Days in a row.",
+    "photos": "Pictures of one's progress, without where they were taken.",
+    "badges": "What was achieved, once and for ever.",
     "ops": "For load balancers and monitoring.",
 }
 # Bodies whose fields depend on each other, or say too little alone; all others are put together
@@ -62,6 +64,12 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "type": "text_log",
         "data": {"text": "Middlemarch, pages 1 to 10"},
         "notes": "Before breakfast",
+    },
+    "NewUpload": {"fileName": "front.jpg", "contentType": "image/jpeg", "fileSize": 2481152},
+    "Confirmation": {
+        "fileKey": "uploads/1/0123456789abcdef0123456789abcdef.jpg",
+        "evidenceType": "before",
+        "takenAt": "2026-11-22T18:39:44+01:00",
     },
 }
 

@@ -18,7 +18,7 @@ from gtsd.dev.host import free_port
 from gtsd.dev.object_store import EmbeddedObjectStore
 from gtsd.errors import DeadlineExceeded, DependencyUnavailable
 from gtsd.settings import Settings
-from gtsd.stores.s3 import ObjectMissing, ObjectStore
+from gtsd.stores.s3 import Download, ObjectMissing, ObjectStore
 from gtsd.telemetry.metrics import Metrics
 from tests.support.pace import quickest, seconds
 from tests.support.redis import logged, settings
@@ -122,6 +122,61 @@ async def test_a_presigned_download_gives_that_object_and_for_its_time(
         while (await asyncio.to_thread(request, "GET", brief))[0] == 200:
             await asyncio.sleep(0.1)
     await store.delete(KEY)
+
+
+async def test_a_download_says_what_the_store_is_to_say_of_it(store: ObjectStore) -> None:
+    """Type, name and no leave to keep it are signed with the rest."""
+    await store.put(KEY, b"mine", "text/html")
+    (url,) = await store.presign_downloads([Download(KEY, "image/png", "photo-1.png")], 60)
+    assert (await asyncio.to_thread(request, "GET", url))[1] == b"mine"
+    for part in ("image%2Fpng", "photo-1.png", "no-store"):
+        assert (await asyncio.to_thread(request, "GET", url.replace(part, "x")))[0] == 403, part
+    await store.delete(KEY)
+
+
+async def test_an_object_can_be_rewritten_under_another_key(store: ObjectStore) -> None:
+    """No more of it than allowed is read; what the change raises comes out as it is."""
+    await store.put(KEY, b"12345", "image/jpeg")
+    size = await store.rewrite(KEY, "other", 4, lambda content: content * 2, "image/png")
+    assert (size, await store.get("other")) == (8, b"12341234")
+    with pytest.raises(ZeroDivisionError):
+        await store.rewrite(KEY, "third", 4, lambda content: content * (1 // 0), "image/png")
+    for source in ("third", "missing"):
+        with pytest.raises(ObjectMissing):
+            await store.rewrite(source, "fourth", 4, bytes, "image/png")
+    for key in (KEY, "other"):
+        await store.delete(key)
+
+
+async def test_a_list_goes_on_after_a_key(store: ObjectStore) -> None:
+    """Page by page, each in order."""
+    keys = [f"pages/{number}" for number in range(5)]
+    for key in keys:
+        await store.put(key, b"x", "image/jpeg")
+    assert [one.key for one in await store.list("pages/", 2, keys[1])] == keys[2:4]
+    assert list(await store.list("pages/", 2, keys[4])) == []
+    for key in keys:
+        await store.delete(key)
+
+
+async def test_whether_a_store_is_there_is_not_asked_for_every_request(
+    object_store: EmbeddedObjectStore,
+) -> None:
+    """Nor for every request that it fails; a moment later it is asked again."""
+    store = await ObjectStore.open(settings_of(object_store, s3_bucket="nowhere"), Metrics())
+    with logged() as lines:
+        for _ in range(5):
+            with pytest.raises(DependencyUnavailable):
+                await store.require()
+    assert store._failed > 0
+    assert len(lines) <= 1
+    await store.ensure_bucket()
+    store._failed = -10.0
+    await store.require()
+    answered = store._answered
+    await asyncio.gather(*(store.require() for _ in range(5)))
+    assert store._answered == answered > 0
+    await store.close()
 
 
 async def test_a_wrong_key_counts_as_a_store_that_cannot_be_had(

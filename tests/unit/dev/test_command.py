@@ -106,6 +106,11 @@ def test_everything_starts_keeps_its_data_and_stops(server_folder: Path) -> None
         today = dev.get("/v1/tasks/today", token)["data"]
         assert today["totalTasks"] > today["completedTasks"]
         assert today["streak"]["current"] > 0
+        earned = {badge["code"] for badge in dev.get("/v1/badges/me", token)["data"]["badges"]}
+        assert {"first_task", "streak_7", "first_photo"} <= earned
+        (photo,) = dev.get("/v1/progress/photos", token)["data"]["photos"]
+        with urllib.request.urlopen(photo["downloadUrl"], timeout=10) as file:  # noqa: S310 - always http
+            assert file.read().startswith(b"\x89PNG")
         dev.get("/v1/tasks", token, {"title": "Find me again"})
         assert dev.get("/health")["redis"] == "connected"
         dev.wait_for_a_job()
@@ -117,6 +122,7 @@ def test_everything_starts_keeps_its_data_and_stops(server_folder: Path) -> None
         # The signing secret is the same as well.
         tasks = again.get("/v1/tasks?limit=100", token)["data"]["tasks"]
         assert "Find me again" in {task["title"] for task in tasks}
+        assert len(again.get("/v1/progress/photos", token)["data"]["photos"]) == 1
         assert again.seconds < _SECOND_START
         assert again.stop(signal.SIGTERM) == (0, "")
         assert all_gone(again.pids, 0)
