@@ -106,7 +106,7 @@ _VALUES: dict[str, Any] = {
     "days": ["2026-11-18"], "befores": ["2026-11-17"], "user_ids": [USER], "silence": 30,
     "retries": 3, "running": [1], "worker_id": 1, "queue": "mail", "args": "{}", "at": None,
     "state": "dead",
-    "todays": [date(2026, 11, 18)], "starts": [date(2026, 11, 18)], "after": [time(12)],
+    "todays": [date(2026, 11, 18)], "starts": [date(2026, 11, 18)], "times": [time(12)],
     "date_of_birth": "1990-05-17", "gender": "male", "height": 175, "weight": 85.55,
     "activity_level": "very_active", "primary_goal": "lose_weight", "target_weight": 78,
     "target_date": "2027-06-30", "dietary_preferences": [], "allergies": [], "meals_per_day": 3,
@@ -193,7 +193,7 @@ def test_a_chunk_of_people_does_not_lead_to_a_scan_of_what_they_did(big: Any, qu
     """Two hundred at once, as a job has them, are still found one by one."""
     days, people = [date(2026, 11, 18)] * 200, list(range(1, 10_000, 50))
     chunk: dict[str, Any] = {"user_ids": people, "days": days, "todays": days, "starts": days}
-    chunk |= {"after": [time(12)] * 200, "befores": days, "zones": ["UTC"] * 200}
+    chunk |= {"times": [time(12)] * 200, "befores": days, "zones": ["UTC"] * 200}
     assert set(_full_scans(big, query.sql, _VALUES | chunk)) <= {
         "users",
         "streaks",

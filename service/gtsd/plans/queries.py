@@ -81,7 +81,7 @@ CLEAR: Final = Query(
     """
     DELETE FROM tasks WHERE ctid = ANY(ARRAY(
         SELECT t.ctid
-        FROM unnest(%(user_ids)s::bigint[], %(starts)s::date[], %(after)s::time[])
+        FROM unnest(%(user_ids)s::bigint[], %(starts)s::date[], %(times)s::time[])
             AS g (user_id, starts_on, after)
         CROSS JOIN LATERAL (
             SELECT t.ctid FROM tasks t

@@ -49,9 +49,9 @@ async def write(tx: Transaction, weeks: Sequence[Week], now: datetime) -> None:
     """
     people = [week.person.user_id for week in weeks]
     starts = [week.starts_on for week in weeks]
-    after = [week.after for week in weeks]
+    times = [week.after for week in weeks]
     await tx.execute(q.ARCHIVE, user_ids=people, starts=starts)
-    await tx.execute(q.CLEAR, user_ids=people, starts=starts, after=after)
+    await tx.execute(q.CLEAR, user_ids=people, starts=starts, times=times)
     plans, tasks = [], []
     for week in weeks:
         targets = formulas.targets(week.person.body, week.starts_on)
