@@ -8,6 +8,8 @@ from typing import Final
 from gtsd.accounts import handlers as accounts
 from gtsd.accounts import types as a
 from gtsd.deps import Deps
+from gtsd.nudges import handlers as nudges
+from gtsd.nudges import types as n
 from gtsd.ops import handlers as ops
 from gtsd.ops import types as o
 from gtsd.streaks import handlers as streaks
@@ -18,7 +20,7 @@ from gtsd.web import docs
 from gtsd.web.answers import encode
 from gtsd.web.fields import DayRange, Done, Nothing, Page
 from gtsd.web.openapi import document
-from gtsd.web.routes import Limited, Policy, Route, RouteTable
+from gtsd.web.routes import FORM_TYPE, Limited, Policy, Route, RouteTable
 from gtsd.web.server import Api
 
 OPS, PUBLIC, USER = Policy.OPS, Policy.PUBLIC, Policy.USER
@@ -95,6 +97,11 @@ _ROUTES: Final = (
           s.History, query=DayRange),
     Route("POST", "/v1/streaks/check-compliance", streaks.check, USER, "Count a day again",
           "streaks", s.Checked, body=s.CheckCompliance, limit=Limited.HEAVY),
+
+    # Public, as Twilio has no token of ours: it signs each call, and the handler checks that first.
+    Route("POST", "/v1/sms/inbound", nudges.receive, PUBLIC, "A text message came in", "messages",
+          body=n.InboundSms, body_type=FORM_TYPE, refusals=(403, 404), enveloped=False,
+          media_type="text/xml"),
 )
 # fmt: on
 

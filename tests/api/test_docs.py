@@ -50,7 +50,7 @@ async def show(page: Page, service: Running, width: int) -> None:
     screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
     await page.send("Emulation.setDeviceMetricsOverride", **screen)
     await page.send("Page.navigate", url=f"{service.base}/docs")
-    await page.until('document.querySelectorAll("#operations section").length === 4')
+    await page.until('document.querySelectorAll("#operations section").length === 5')
 
 
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

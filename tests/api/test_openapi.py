@@ -64,7 +64,10 @@ def refused_example(route: Route, example: Any) -> str | None:
     """What the service itself says against an example of a body."""
     assert route.body is not None
     try:
-        decode_body(json.dumps(example).encode(), route.body, 32)
+        if route.body_type == FORM_TYPE:
+            decode_form(urlencode(example).encode(), route.body)
+        else:
+            decode_body(json.dumps(example).encode(), route.body, 32)
     except BadRequest as error:
         return str(error.fields)
     return None
@@ -124,7 +127,7 @@ async def test_the_service_takes_every_body_that_it_shows(served: dict[str, Any]
     for route in table().routes:
         if route.body is not None:
             operation = served["paths"][route.template][route.method.lower()]
-            body = operation["requestBody"]["content"]["application/json"]
+            body = operation["requestBody"]["content"][route.body_type]
             shown[route.method, route.template] = (route, body["example"])
     assert {key: refused_example(*pair) for key, pair in shown.items()} == dict.fromkeys(shown)
     route, example = shown["POST", "/v1/evidence"]

@@ -32,6 +32,14 @@ INSERT INTO account_tokens (user_id, token_hash, purpose, email, expires_at)
 SELECT id, sha256(id::text::bytea), 'verify_email', email, now() FROM users;
 INSERT INTO idempotency_keys (user_id, key, fingerprint, status, sealed_answer)
 SELECT id, 'k', sha256('k'), 201, 'x' FROM users;
+INSERT INTO sign_in_places (user_id, place, seen_at)
+SELECT id, sha256(n::text::bytea), now() FROM users, generate_series(1, 3) n;
+UPDATE users SET timezone = 'Europe/Berlin', sms_opt_in = id % 10 = 0,
+    phone = '+49301' || (1000000 + id);
+INSERT INTO nudges (user_id, kind, at, local_at)
+SELECT id, 'morning', at, at::timestamp
+FROM users, generate_series(timestamptz '2026-11-01 06:15Z', '2026-11-10 06:15Z', '1 day') at;
+INSERT INTO sms_opt_outs (phone) SELECT '+4930' || (1000000 + n) FROM generate_series(1, 20000) n;
 INSERT INTO task_series
     (user_id, type, title, priority, repeat, starts_on, made_until)
 SELECT id, 'custom', 'x', 'medium', 'daily', '2026-01-01', '2026-06-01' FROM users;
@@ -60,14 +68,16 @@ _VALUES: dict[str, Any] = {
     "enough": "2026-12-02", "until": "2026-12-16", "email": "new@example.com", "name": None,
     "password_hash": "x", "phone": None, "sets_phone": False, "timezone": None, "sms_opt_in": None,
     "is_active": True, "token_hash": b"h" * 32, "successor_hash": b"s" * 32, "salt": b"s",
-    "secret": b"s", "purpose": "verify_email", "hours": 1, "user_agent": "", "address": None,
+    "secret": b"s", "purpose": "verify_email", "user_agent": "", "address": None,
     "running_s": 0.1, "key": "new", "fingerprint": b"f" * 32, "sealed": b"s", "scope": "s",
     "title": None, "description": None, "sets_description": False, "due_date": None,
     "due_time": None, "sets_due_time": False, "priority": None, "metadata": None, "repeat": "daily",
     "data": "{}", "notes": None, "reason": None, "yesterday": "2026-11-17", "zones": ["UTC"],
     "days": ["2026-11-18"], "befores": ["2026-11-17"], "user_ids": [USER], "silence": 30,
     "retries": 3, "running": [1], "worker_id": 1, "queue": "mail", "args": "{}", "at": None,
-    "state": "dead",
+    "state": "dead", "place": b"p" * 32, "most": 5, "ends": "2026-11-18T13:00:00Z", "after": 0,
+    "kind": "evening", "users": [USER], "local_at": "2026-11-18T21:00:00", "outcome": "sent",
+    "phones": ["+49301111111"], "before": "2026-11-02T00:00:00Z",
 }  # fmt: skip
 # What an INSERT must not leave out.
 _NEEDED: dict[str, dict[str, Any]] = {
@@ -79,10 +89,13 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "evidence_add": {"type": "text_log"},
     "user_add": {"name": "x", "timezone": "UTC"},
     "idempotency_store": {"status": 201},
+    "nudges_claim": {"timezone": "Europe/Berlin"},
+    "sms_opt_in": {"phone": "+49301111111"},
 }  # fmt: skip
 _MODULES = (
     "gtsd.accounts.queries",
     "gtsd.jobs.queries",
+    "gtsd.nudges.queries",
     "gtsd.streaks.queries",
     "gtsd.tasks.queries",
     "gtsd.web.idempotency",

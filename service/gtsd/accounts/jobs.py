@@ -1,4 +1,4 @@
-"""What is deleted when nobody can use it any more."""
+"""Jobs of accounts: what is deleted when nobody can use it any more, and what a request leaves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from loguru import logger
 
+from gtsd.accounts import mailed_tokens
 from gtsd.accounts import queries as q
 from gtsd.stores.batches import in_batches
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 # Of each kind; what is left then is found the next time.
 _SECONDS: Final = 60.0
+
+
+async def prepare_reset(deps: Deps, *, sealed: str) -> None:
+    """Find out whether a forgotten password is somebody's, and post the mail; run again, once."""
+    await mailed_tokens.prepare_reset(deps, deps.seal.open(sealed, mailed_tokens.Wish))
 
 
 async def clean_up(deps: Deps) -> None:

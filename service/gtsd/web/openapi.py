@@ -28,6 +28,7 @@ _TAGS: Final = {
     "accounts": "Sign up, log in, stay signed in.",
     "tasks": "What is due, and that it was done.",
     "streaks": "Days in a row.",
+    "messages": "For the provider of text messages.",
     "ops": "For load balancers and monitoring.",
 }
 # Bodies whose fields depend on each other, or say too little alone; all others are put together
@@ -138,7 +139,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         schema = schemas.of(route.body)
         shown["requestBody"] = {
             "required": any(field.required for field in fields),
-            "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
+            "content": {route.body_type: {"schema": schema, "example": schemas.example(schema)}},
         }
     return shown
 

@@ -124,5 +124,7 @@ def test_the_placeholders_of_the_example_file_are_refused() -> None:
         "S3_SECRET_ACCESS_KEY",
         "JWT_SECRET",
         "JWT_SECRET_PREVIOUS",
+        "SMTP_URL",
+        "TWILIO_AUTH_TOKEN",
     }
     assert problems(dict(DEVELOPMENT)) == []
