@@ -48,6 +48,7 @@ class Running:
     api: Api
     base: str
     mail_server: MailServer
+    jobs: PromptJobs
 
     @property
     def mails(self) -> list[tuple[str, str, str]]:
@@ -74,6 +75,8 @@ class PromptJobs:
     def __init__(self) -> None:
         self.deps: Deps | None = None
         self.deferred: list[tuple[str, Mapping[str, object]]] = []
+        # False leaves it where it is, as without a worker.
+        self.runs = True
 
     async def defer(
         self,
@@ -86,7 +89,12 @@ class PromptJobs:
     ) -> None:
         """As ``deps.Jobs`` has it."""
         self.deferred.append((name, arguments))
-        transaction.after_commit(partial(_JOBS[name], self.deps, **arguments))
+        if self.runs:
+            transaction.after_commit(partial(self.run, name, arguments))
+
+    async def run(self, name: str, arguments: Mapping[str, object]) -> None:
+        """Do one job now."""
+        await _JOBS[name](self.deps, **arguments)
 
 
 _JOBS: dict[str, Any] = {
@@ -166,7 +174,7 @@ async def start(
 
             stack.push_async_callback(end)
             port = sockets[0].getsockname()[1]
-            return Running(deps, api, f"http://127.0.0.1:{port}", mail_server)
+            return Running(deps, api, f"http://127.0.0.1:{port}", mail_server, jobs)
 
         yield run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -12,8 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gtsd.app import table
 from gtsd.errors import BadRequest
-from gtsd.web.bodies import decode_body
-from gtsd.web.routes import Route
+from gtsd.web.bodies import decode_body, decode_form
+from gtsd.web.routes import FORM_TYPE, Route
 from tests.api.conftest import Running
 
 DOCUMENTS = {"/openapi.json", "/docs", "/docs/page.js", "/docs/page.css"}

@@ -113,4 +113,4 @@ def _authenticate(
     right = isinstance(data, LoginPassword) and data == LoginPassword(
         USER.encode(), PASSWORD.encode()
     )
-    return AuthResult(success=right)
+    return AuthResult(success=right, handled=False)

@@ -48,7 +48,7 @@ class SmtpTransport:
                 # It is taken, whatever becomes of the farewell.
                 with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                     await client.quit()
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        except (aiosmtplib.SMTPException, OSError) as error:
             # Not as its cause, because servers quote addresses in their replies.
             raise _failure(error) from None
         finally:
@@ -82,7 +82,7 @@ def _failure(error: Exception) -> MailNotSent:  # noqa: PLR0911 - a return a row
             return _by_reply("the content", code, MailRefused)
         case aiosmtplib.SMTPResponseException(code=code):
             return MailDelayed("the mail server does not serve us", code)
-        case aiosmtplib.SMTPNotSupported() | ValueError():
+        case aiosmtplib.SMTPNotSupported():
             return RecipientRefused("the mail server cannot write to such an address")
         case ssl.SSLError():
             return MailDelayed("the mail server has no certificate that we trust")
