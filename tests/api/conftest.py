@@ -15,14 +15,14 @@ import msgspec
 import pytest
 from tornado.netutil import bind_sockets
 
-from gtsd.accounts.jobs import prepare_reset
 from gtsd.app import make_app
 from gtsd.clock import FixedClock
-from gtsd.deps import Deps
+from gtsd.deps import Deps, Jobs
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.dev.redis import EmbeddedRedis
+from gtsd.jobs.catalogue import CATALOGUE
+from gtsd.jobs.types import Queue
 from gtsd.lifecycle import open_all
-from gtsd.mails.jobs import send_mail
 from gtsd.settings import Settings
 from gtsd.stores.postgres import Transaction
 from gtsd.web.server import Api
@@ -70,9 +70,10 @@ class Running:
 
 
 class PromptJobs:
-    """Does what is deferred right after the commit, as a worker would a moment later."""
+    """Sends mails right after the commit, as a worker would a moment later; the rest is queued."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: Jobs) -> None:
+        self.queue = queue
         self.deps: Deps | None = None
         self.deferred: list[tuple[str, Mapping[str, object]]] = []
         # False leaves it where it is, as without a worker.
@@ -84,23 +85,23 @@ class PromptJobs:
         name: str,
         arguments: Mapping[str, object],
         *,
-        at: datetime | None = None,  # noqa: ARG002 - a worker's affair
-        key: str | None = None,  # noqa: ARG002 - a worker's affair
+        at: datetime | None = None,
+        key: str | None = None,
     ) -> None:
         """As ``deps.Jobs`` has it."""
+        if name not in _MAILS:
+            await self.queue.defer(transaction, name, arguments, at=at, key=key)
+            return
         self.deferred.append((name, arguments))
         if self.runs:
             transaction.after_commit(partial(self.run, name, arguments))
 
     async def run(self, name: str, arguments: Mapping[str, object]) -> None:
         """Do one job now."""
-        await _JOBS[name](self.deps, **arguments)
+        await _MAILS[name](self.deps, **arguments)
 
 
-_JOBS: dict[str, Any] = {
-    "send_mail": send_mail,
-    "prepare_reset": prepare_reset,
-}
+_MAILS = {job.name: job.run for job in CATALOGUE if job.queue is Queue.MAIL}
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +162,7 @@ async def start(
         async def run(**changes: Any) -> Running:
             chosen = msgspec.structs.replace(settings, **changes)
             deps = await open_all(chosen, stack, clock)
-            jobs = PromptJobs()
+            jobs = PromptJobs(deps.jobs)
             jobs.deps = deps = dataclasses.replace(deps, jobs=jobs)
             api = make_app(deps)
             sockets = bind_sockets(0, "127.0.0.1")
