@@ -12,6 +12,8 @@ CREATE TABLE nudges (
     kind text NOT NULL,
     day date GENERATED ALWAYS AS (local_at::date) STORED,
     at timestamptz NOT NULL,
+    -- A clock on a wall, which has no zone; `at` says which instant it is.
+    -- squawk-ignore prefer-timestamp-tz
     local_at timestamp NOT NULL,
     -- Unknown while it is being sent, and where nobody can know.
     outcome text,

@@ -93,6 +93,7 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "sms_opt_in": {"phone": "+49301111111"},
 }  # fmt: skip
 _MODULES = (
+    "gtsd.accounts.mailed_queries",
     "gtsd.accounts.queries",
     "gtsd.jobs.queries",
     "gtsd.nudges.queries",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from loguru import logger
 
-from gtsd.accounts import mailed_tokens
+from gtsd.accounts import mailed_queries, mailed_tokens
 from gtsd.accounts import queries as q
 from gtsd.stores.batches import in_batches
 
@@ -29,5 +29,7 @@ async def clean_up(deps: Deps) -> None:
     """
     now = deps.clock.now()
     tokens = await in_batches(deps.postgres, q.DELETE_EXPIRED_REFRESH, _SECONDS, now=now)
-    mailed = await in_batches(deps.postgres, q.DELETE_EXPIRED_MAILED, _SECONDS, now=now)
+    mailed = await in_batches(
+        deps.postgres, mailed_queries.DELETE_EXPIRED_MAILED, _SECONDS, now=now
+    )
     logger.bind(refresh_tokens=tokens, account_tokens=mailed).info("accounts were cleaned up")

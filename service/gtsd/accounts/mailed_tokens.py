@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from gtsd.accounts import mailed_queries as mailed
 from gtsd.accounts import queries as q
 from gtsd.accounts import sessions
 from gtsd.accounts.refresh import RefreshToken
@@ -73,7 +74,9 @@ async def reset_password(deps: Deps, given: ResetPassword) -> None:
     password_hash = await deps.passwords.hash(given.new_password)
     async with deps.postgres.transaction() as tx:
         await _use(deps, tx, token, "reset_password", refusal)
-        await tx.execute(q.VOID_ACCOUNT_TOKENS, user_id=token.user_id, purpose="reset_password")
+        await tx.execute(
+            mailed.VOID_ACCOUNT_TOKENS, user_id=token.user_id, purpose="reset_password"
+        )
         await tx.execute(q.SET_PASSWORD, user_id=token.user_id, password_hash=password_hash)
         await sessions.end_others(tx, token.user_id, jti="")
 
@@ -105,7 +108,7 @@ async def post_verification(deps: Deps, tx: Transaction, email: str) -> bool:
 async def resend_verification(deps: Deps, user_id: int) -> None:
     """Mail a new token, unless the address is verified already; raises TooManyRequests."""
     async with deps.postgres.transaction() as tx:
-        row = await tx.row(q.CONTACT, user_id=user_id)
+        row = await tx.row(mailed.CONTACT, user_id=user_id)
         if row is None or row[1]:
             return
         if not await post_verification(deps, tx, row[0]):
@@ -119,7 +122,7 @@ async def resend_verification(deps: Deps, user_id: int) -> None:
 async def _post_token(deps: Deps, tx: Transaction, purpose: TokenPurpose, wish: Wish) -> bool:
     ends = wish.at + _LIFETIMES[purpose]
     row = await tx.row(
-        q.ADD_ACCOUNT_TOKEN,
+        mailed.ADD_ACCOUNT_TOKEN,
         secret=wish.secret,
         purpose=purpose,
         email=wish.email,
@@ -149,7 +152,7 @@ async def _use(
     deps: Deps, tx: Transaction, token: RefreshToken, purpose: TokenPurpose, refusal: BadRequest
 ) -> str:
     email: str | None = await tx.value(
-        q.USE_ACCOUNT_TOKEN,
+        mailed.USE_ACCOUNT_TOKEN,
         user_id=token.user_id,
         token_hash=token.hash,
         purpose=purpose,

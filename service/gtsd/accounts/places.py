@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from gtsd.accounts import queries as q
+from gtsd.accounts import mailed_queries as q
 from gtsd.mails import operations as mails
 from gtsd.mails.types import Letter
 
