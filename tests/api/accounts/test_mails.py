@@ -137,7 +137,9 @@ async def test_a_mail_that_is_sent_twice_has_one_message_id(service: Running) ->
 
 async def test_a_temporary_refusal_is_raised_and_one_for_good_is_not(service: Running) -> None:
     """The queue tries again only what may succeed."""
-    letter = Letter(id="1", kind="verify_email", to="mail-x@example.com", name="", values={"token": "1"})
+    letter = Letter(
+        id="1", kind="verify_email", to="mail-x@example.com", name="", values={"token": "1"}
+    )
     service.mail_server.replies["RCPT"] = "450 4.2.0 later"
     with pytest.raises(MailDelayed):
         await deliver(service.deps, letter)
