@@ -16,7 +16,7 @@ CATALOGUE: Final = (
     Job("send_mail", mails.send_mail, Queue.MAIL, priority=10, timeout=90.0),
     Job("prepare_reset", accounts.prepare_reset, Queue.MAIL, priority=10, timeout=30.0),
     # Half an hour after its time a nudge is too late, so a few missed runs cost nothing.
-    Job("send_nudges", nudges.send_nudges, Queue.MAIL, "*/5 * * * *", priority=5),
+    Job("send_nudges", nudges.send_nudges, Queue.MAIL, "*/5 * * * *", priority=5, timeout=1800.0),
     Job("forget_nudges", nudges.forget_nudges, Queue.UPKEEP, "57 3 * * *"),
     Job("clean_up_accounts", accounts.clean_up, Queue.UPKEEP, "17 * * * *"),
     Job("forget_answers", web.forget_answers, Queue.UPKEEP, "37 * * * *"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 
 from gtsd.clock import FixedClock
 from gtsd.nudges.jobs import send_nudges
-from tests.api.conftest import Running
+from tests.api.conftest import Running, Start
 from tests.api.nudges.conftest import WEBHOOK, Reached, run
 from tests.support.client import Response
 from tests.support.twilio_server import TOKEN, TwilioServer
@@ -163,3 +164,39 @@ async def test_other_routes_take_no_forms(messages: Running) -> None:
 async def test_there_is_nothing_here_unless_it_is_configured(service: Running) -> None:
     """Nobody's signature could be checked."""
     assert (await come_in(service, Body="STOP")).status == 404
+
+
+async def test_one_message_that_comes_many_times_counts_once(messages: Running) -> None:
+    """The provider repeats what it saw no answer to, also side by side."""
+    answers = await asyncio.gather(*(come_in(messages, Body="STOP") for _ in range(8)))
+    assert {answer.status for answer in answers} == {200}
+    assert await run(messages, "SELECT count(*) FROM sms_opt_outs") == 1
+
+
+async def test_without_the_database_the_provider_is_told_to_come_again(
+    messages: Running, start: Start
+) -> None:
+    """503 with Retry-After; STOP is never answered as if it had been heard."""
+    given = messages.deps.settings
+    away = await start(
+        database_url="postgresql://gtsd@127.0.0.1:9/gtsd",
+        twilio_account_sid=given.twilio_account_sid,
+        twilio_auth_token=given.twilio_auth_token,
+        sms_webhook_url=given.sms_webhook_url,
+    )
+    answer = await come_in(away, Body="STOP")
+    assert (answer.status, answer.error["code"]) == (503, "dependency_unavailable")
+    assert "Retry-After" in answer.headers
+
+
+async def test_without_redis_messages_are_still_heard(messages: Running, start: Start) -> None:
+    """Each process limits by itself then."""
+    given = messages.deps.settings
+    alone = await start(
+        redis_url="redis://127.0.0.1:9",
+        database_url=given.database_url,
+        twilio_account_sid=given.twilio_account_sid,
+        twilio_auth_token=given.twilio_auth_token,
+        sms_webhook_url=given.sms_webhook_url,
+    )
+    assert "no more messages" in said(await come_in(alone, Body="STOP"))
