@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from gtsd.clock import FixedClock
 from gtsd.stores.postgres import Query
 from tests.api.conftest import Running, Start
 from tests.support.client import Client
@@ -62,3 +65,9 @@ def reached(messages: Running) -> Reached:
 async def run(service: Running, sql: str, **params: Any) -> Any:
     """The first value of a statement of a test."""
     return await service.deps.postgres.value(Query("test", sql), **params)
+
+
+def set_to(clock: FixedClock, local: str, timezone: str = "UTC") -> None:
+    """It is so late, there."""
+    at = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    clock.move(at - clock.now())

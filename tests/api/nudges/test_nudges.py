@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import pytest
 
 from gtsd.clock import FixedClock
-from gtsd.nudges.errors import SmsDelayed
-from gtsd.nudges.jobs import send_nudges
-from tests.api.conftest import Running, Start
-from tests.api.nudges.conftest import Reached, run
-from tests.support.database import log_lines
+from gtsd.nudges.jobs import forget_nudges, send_nudges
+from tests.api.conftest import Running
+from tests.api.nudges.conftest import Reached, run, set_to
 from tests.support.twilio_server import TwilioServer
 
 DAY = "2026-11-18"
-
-
-def set_to(clock: FixedClock, local: str, timezone: str = "UTC") -> None:
-    """It is so late, there."""
-    at = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
-    clock.move(at - clock.now())
 
 
 async def test_a_nudge_says_how_many_tasks_there_are(
@@ -155,91 +146,6 @@ async def test_a_move_to_another_zone_brings_no_second_one(
     assert len(twilio.forms) == 1
 
 
-async def test_a_provider_that_wants_us_to_wait_is_asked_again(
-    messages: Running, reached: Reached, twilio: TwilioServer, clock: FixedClock
-) -> None:
-    """What was surely not sent is tried by the next run; others are not held up by it."""
-    ada, eve = await reached(), await reached()
-    twilio.refusals[ada.user["phone"]] = (429, 20429)
-    set_to(clock, f"{DAY}T06:15")
-    with pytest.raises(SmsDelayed):
-        await send_nudges(messages.deps)
-    assert twilio.phones == [eve.user["phone"]]
-    twilio.refusals.clear()
-    await send_nudges(messages.deps)
-    assert twilio.phones == sorted([ada.user["phone"], eve.user["phone"]])
-
-
-async def test_a_provider_that_is_away_loses_nothing(
-    messages: Running, reached: Reached, start: Start, twilio: TwilioServer, clock: FixedClock
-) -> None:
-    """Until half an hour has passed: then it is too late for this one."""
-    await reached()
-    away = await start(
-        **{
-            name: getattr(messages.deps.settings, name)
-            for name in ("database_url", "twilio_account_sid", "twilio_auth_token", "sms_from")
-        },
-        twilio_api_url="http://127.0.0.1:9",
-    )
-    set_to(clock, f"{DAY}T06:15")
-    with pytest.raises(SmsDelayed, match="reached"):
-        await send_nudges(away.deps)
-    set_to(clock, f"{DAY}T06:44")
-    await send_nudges(messages.deps)
-    assert len(twilio.forms) == 1
-    set_to(clock, "2026-11-19T06:45")
-    await send_nudges(messages.deps)
-    assert len(twilio.forms) == 1
-
-
-async def test_a_lost_answer_is_not_a_reason_to_repeat(
-    messages: Running, reached: Reached, twilio: TwilioServer, clock: FixedClock
-) -> None:
-    """The message may be on its way."""
-    ada = await reached()
-    twilio.silent_for.add(ada.user["phone"])
-    set_to(clock, f"{DAY}T06:15")
-    await send_nudges(messages.deps)
-    await send_nudges(messages.deps)
-    assert len(twilio.forms) == 1
-    counted = messages.deps.metrics.messages
-    assert counted.labels("morning_nudge", "unknown")._value.get() == 1
-
-
-async def test_a_number_that_is_wrong_is_tried_once_a_day(
-    messages: Running, reached: Reached, twilio: TwilioServer, clock: FixedClock
-) -> None:
-    """And no number is in a log, whatever the provider says of it."""
-    ada = await reached()
-    twilio.refusals[ada.user["phone"]] = (400, 21211)
-    asked: list[str] = []
-    twilio.before = lambda form: asked.append(form["To"])
-    set_to(clock, f"{DAY}T06:15")
-    with log_lines() as lines:
-        await send_nudges(messages.deps)
-        await send_nudges(messages.deps)
-    assert asked == [ada.user["phone"]]
-    assert await run(messages, "SELECT outcome FROM nudges") == "refused"
-    assert any("21211" in line for line in lines)
-    assert ada.user["phone"] not in "".join(lines)
-
-
-async def test_a_stop_that_only_the_provider_knows_is_learnt(
-    messages: Running, reached: Reached, twilio: TwilioServer, clock: FixedClock
-) -> None:
-    """Its webhook may not have reached us."""
-    ada = await reached(days=(DAY, "2026-11-19"))
-    twilio.refusals[ada.user["phone"]] = (400, 21610)
-    set_to(clock, f"{DAY}T06:15")
-    await send_nudges(messages.deps)
-    twilio.refusals.clear()
-    set_to(clock, "2026-11-19T06:15")
-    await send_nudges(messages.deps)
-    assert twilio.forms == []
-    assert await run(messages, "SELECT phone FROM sms_opt_outs") == ada.user["phone"]
-
-
 async def test_more_people_than_a_page_are_all_reached(
     messages: Running, reached: Reached, twilio: TwilioServer, clock: FixedClock
 ) -> None:
@@ -269,3 +175,17 @@ async def test_nothing_is_sent_unless_it_is_configured(service: Running) -> None
     """No statement is sent either."""
     assert service.deps.sms is None
     await send_nudges(service.deps)
+
+
+async def test_old_rows_are_forgotten_and_new_ones_kept(
+    messages: Running, reached: Reached, clock: FixedClock
+) -> None:
+    """After thirty days; what keeps a second message away is of the day itself."""
+    await reached(days=(DAY, "2026-12-18"))
+    for day in (DAY, "2026-12-18"):
+        set_to(clock, f"{day}T06:20")
+        await send_nudges(messages.deps)
+    set_to(clock, "2026-12-18T06:25")
+    await forget_nudges(messages.deps)
+    kept = await run(messages, "SELECT array_agg(day::text) FROM nudges")
+    assert kept == ["2026-12-18"]
