@@ -40,6 +40,18 @@ async def messages(start: Start, twilio: TwilioServer, migrated_database_url: st
     )
 
 
+@pytest.fixture
+async def webhook(start: Start, twilio: TwilioServer) -> Running:
+    """The same on the database of all tests, for what is refused before it is asked."""
+    return await start(
+        twilio_account_sid=ACCOUNT,
+        twilio_auth_token=TOKEN,
+        twilio_api_url=twilio.url,
+        sms_from="+15005550006",
+        sms_webhook_url=WEBHOOK,
+    )
+
+
 Reached = Callable[..., Awaitable[Client]]
 
 

@@ -146,19 +146,19 @@ async def test_what_the_provider_did_not_sign_is_refused(messages: Running, sign
     ],
 )
 async def test_what_is_no_such_form_is_refused(
-    messages: Running, raw: bytes, content_type: str, status: int, code: str
+    webhook: Running, raw: bytes, content_type: str, status: int, code: str
 ) -> None:
     """With the one shape of every error."""
-    answer = await messages.client.post(PATH, raw=raw, headers={"Content-Type": content_type})
+    answer = await webhook.client.post(PATH, raw=raw, headers={"Content-Type": content_type})
     assert (answer.status, answer.error["code"]) == (status, code)
     if code == "invalid_fields":
         assert answer.error["fields"] == {"From": 'is required, for example "+15005550009"'}
 
 
-async def test_other_routes_take_no_forms(messages: Running) -> None:
+async def test_other_routes_take_no_forms(webhook: Running) -> None:
     """A page of another site could send one without asking."""
     raw, headers = b"email=a&password=b", {"Content-Type": FORM}
-    assert (await messages.client.post("/auth/login", raw=raw, headers=headers)).status == 415
+    assert (await webhook.client.post("/auth/login", raw=raw, headers=headers)).status == 415
 
 
 async def test_there_is_nothing_here_unless_it_is_configured(service: Running) -> None:
