@@ -473,6 +473,19 @@ CREATE TABLE public.metrics_acknowledgements (
     acknowledged_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.nudges (
+    user_id bigint NOT NULL,
+    kind text NOT NULL,
+    day date GENERATED ALWAYS AS ((local_at)::date) STORED NOT NULL,
+    at timestamp with time zone NOT NULL,
+    local_at timestamp without time zone NOT NULL,
+    outcome text,
+    CONSTRAINT nudges_kind CHECK ((kind = ANY (ARRAY['morning'::text, 'evening'::text]))),
+    CONSTRAINT nudges_local_at_is_of_a_zone CHECK ((((local_at - (at AT TIME ZONE 'UTC'::text)) >= '-12:00:00'::interval) AND ((local_at - (at AT TIME ZONE 'UTC'::text)) <= '14:00:00'::interval))),
+    CONSTRAINT nudges_not_in_quiet_hours CHECK ((((local_at)::time without time zone >= '06:00:00'::time without time zone) AND ((local_at)::time without time zone < '22:00:00'::time without time zone))),
+    CONSTRAINT nudges_outcome CHECK ((outcome = ANY (ARRAY['sent'::text, 'refused'::text])))
+);
+
 CREATE TABLE public.partners (
     user_id bigint NOT NULL,
     id bigint NOT NULL,
@@ -672,6 +685,19 @@ ALTER TABLE public.sessions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.sign_in_places (
+    user_id bigint NOT NULL,
+    place bytea NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT sign_in_places_place_is_sha256 CHECK ((length(place) = 32))
+);
+
+CREATE TABLE public.sms_opt_outs (
+    phone text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sms_opt_outs_phone_e164 CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text))
+);
+
 CREATE TABLE public.streak_days (
     user_id bigint NOT NULL,
     day date NOT NULL,
@@ -819,6 +845,9 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.metrics_acknowledgements
     ADD CONSTRAINT metrics_acknowledgements_pkey PRIMARY KEY (user_id, version);
 
+ALTER TABLE ONLY public.nudges
+    ADD CONSTRAINT nudges_pkey PRIMARY KEY (user_id, day, kind);
+
 ALTER TABLE ONLY public.partners
     ADD CONSTRAINT partners_pkey PRIMARY KEY (user_id, id);
 
@@ -858,6 +887,12 @@ ALTER TABLE ONLY public.refresh_tokens
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (user_id, id);
 
+ALTER TABLE ONLY public.sign_in_places
+    ADD CONSTRAINT sign_in_places_pkey PRIMARY KEY (user_id, place);
+
+ALTER TABLE ONLY public.sms_opt_outs
+    ADD CONSTRAINT sms_opt_outs_pkey PRIMARY KEY (phone);
+
 ALTER TABLE ONLY public.streak_days
     ADD CONSTRAINT streak_days_pkey PRIMARY KEY (user_id, day);
 
@@ -885,6 +920,8 @@ CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (create
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON public.procrastinate_jobs USING btree (worker_id) WHERE ((worker_id IS NOT NULL) AND (status = 'doing'::public.procrastinate_job_status));
 
 CREATE INDEX idx_procrastinate_workers_last_heartbeat ON public.procrastinate_workers USING btree (last_heartbeat);
+
+CREATE INDEX nudges_age ON public.nudges USING btree (at);
 
 CREATE INDEX photos_newest ON public.photos USING btree (user_id, id DESC) WHERE (confirmed_at IS NOT NULL);
 
@@ -938,6 +975,8 @@ CREATE INDEX users_closed_day ON public.users USING btree (timezone, closed_day,
 
 CREATE UNIQUE INDEX users_email_unique ON public.users USING btree (lower(email));
 
+CREATE INDEX users_nudged ON public.users USING btree (timezone, id) WHERE (sms_opt_in AND (phone IS NOT NULL) AND is_active);
+
 CREATE TRIGGER procrastinate_trigger_abort_requested_events_v1 AFTER UPDATE OF abort_requested ON public.procrastinate_jobs FOR EACH ROW WHEN ((new.abort_requested = true)) EXECUTE FUNCTION public.procrastinate_trigger_abort_requested_events_procedure_v1();
 
 CREATE TRIGGER procrastinate_trigger_delete_jobs_v1 BEFORE DELETE ON public.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.procrastinate_unlink_periodic_defers_v1();
@@ -959,6 +998,9 @@ ALTER TABLE ONLY public.health_profiles
 
 ALTER TABLE ONLY public.metrics_acknowledgements
     ADD CONSTRAINT metrics_acknowledgements_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.nudges
+    ADD CONSTRAINT nudges_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.partners
     ADD CONSTRAINT partners_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
@@ -989,6 +1031,9 @@ ALTER TABLE ONLY public.refresh_tokens
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sign_in_places
+    ADD CONSTRAINT sign_in_places_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.streak_days
     ADD CONSTRAINT streak_days_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -12,6 +12,8 @@ from gtsd.badges import types as b
 from gtsd.deps import Deps
 from gtsd.export import handlers as export
 from gtsd.export import types as e
+from gtsd.nudges import handlers as nudges
+from gtsd.nudges import types as n
 from gtsd.ops import handlers as ops
 from gtsd.ops import types as o
 from gtsd.photos import handlers as photos
@@ -28,7 +30,7 @@ from gtsd.web import docs
 from gtsd.web.answers import encode
 from gtsd.web.fields import DayRange, Done, Nothing, Page
 from gtsd.web.openapi import document
-from gtsd.web.routes import Limited, Policy, Route, RouteTable
+from gtsd.web.routes import FORM_TYPE, Limited, Policy, Route, RouteTable
 from gtsd.web.server import Api
 
 OPS, PUBLIC, USER = Policy.OPS, Policy.PUBLIC, Policy.USER
@@ -153,6 +155,10 @@ _ROUTES: Final = (
           Done),
     Route("DELETE", "/v1/progress/photo/{id}", photos.delete, USER,
           "Delete a photo, by the path of earlier clients", "photos", Done),
+    # Public, as Twilio has no token of ours: it signs each call, and the handler checks that first.
+    Route("POST", "/v1/sms/inbound", nudges.receive, PUBLIC, "A text message came in", "messages",
+          body=n.InboundSms, body_type=FORM_TYPE, refusals=(403, 404), enveloped=False,
+          media_type="text/xml"),
 )
 # fmt: on
 

@@ -62,6 +62,10 @@ def settings_text(settings: Settings, reached: Sequence[Reached] = ()) -> str:
             lines.append(f"{setting.env.name}={shown}{'  # default' if default else ''}")
     lines += ["", f"pool size: {pool_arithmetic(settings)}"]
     lines += [
+        f"{name}: {'on' if on else f'off, as {variable} is not given'}"
+        for name, (on, variable) in _senders(settings).items()
+    ]
+    lines += [
         f"{server}: {problem or f'connected in {milliseconds} ms'}"
         for server, problem, milliseconds in reached
     ]
@@ -75,9 +79,18 @@ def settings_json(settings: Settings, reached: Sequence[Reached] = ()) -> str:
             "ok": not any(server.problem for server in reached),
             "settings": {s.env.name: settings.shown(s.field) or None for s in TABLE},
             "pool": {"size": settings.pool_size, "arithmetic": pool_arithmetic(settings)},
+            "senders": {name: on for name, (on, _) in _senders(settings).items()},
             "servers": [server._asdict() for server in reached],
         }
     )
+
+
+def _senders(settings: Settings) -> dict[str, tuple[bool, str]]:
+    """Whether each way to reach people is on, and the variable that switches it on."""
+    return {
+        "mails": (settings.smtp_url is not None, "SMTP_URL"),
+        "text messages": (settings.twilio_account_sid is not None, "TWILIO_ACCOUNT_SID"),
+    }
 
 
 def pool_arithmetic(settings: Settings) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import smtplib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +70,10 @@ def _probes(settings: Settings) -> list[tuple[str, Callable[[], None]]]:
         probes.append(("Redis", lambda: _redis(url)))
     if settings.s3_endpoint is not None:
         probes.append(("object store", lambda: _object_store(settings)))
+    if settings.smtp_url is not None:
+        address = settings_urls.mail_address(settings.smtp_url)
+        if address.scheme != "file":
+            probes.append(("mail server", lambda: _mail_server(address)))
     return probes
 
 
@@ -104,6 +110,24 @@ def _object_store(settings: Settings) -> None:
         client.head_bucket(Bucket=settings.s3_bucket or "")
 
 
+def _mail_server(address: settings_urls.Address) -> None:
+    """Connect, with TLS as for a mail, and log in; nothing is sent."""
+    context = ssl.create_default_context(cafile=address.parameters.get("ssl_ca_certs"))
+    host, port = address.hosts[0], int(address.ports[0])
+    client: smtplib.SMTP = (
+        smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
+        if address.scheme == "smtps"
+        else smtplib.SMTP(host, port, timeout=_TIMEOUT)
+    )
+    with client:
+        client.ehlo()
+        offered = client.has_extn("starttls")
+        if address.scheme == "smtp" and (offered or not settings_urls.is_local(host)):
+            client.starttls(context=context)
+        if address.user:
+            client.login(address.user, address.password)
+
+
 def _scrubbed(settings: Settings, error: Exception) -> str:
     """The first line of its text; drivers may quote addresses, so secrets are taken out."""
     lines = str(error).strip().splitlines()
@@ -119,5 +143,7 @@ def _secrets(settings: Settings) -> list[str]:
     secrets.append(settings_urls.postgres_address(settings.database_url).password)
     if settings.redis_url is not None:
         secrets.append(settings_urls.redis_address(settings.redis_url).password)
+    if settings.smtp_url is not None:
+        secrets.append(settings_urls.mail_address(settings.smtp_url).password)
     # The longest first: a password may be a part of another secret.
     return sorted(filter(None, secrets), key=len, reverse=True)

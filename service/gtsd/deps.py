@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from email.message import EmailMessage
 
     from gtsd.clock import Clock
+    from gtsd.mails.seal import Seal
     from gtsd.settings import Settings
     from gtsd.stores.cache import Cache
     from gtsd.stores.limits import Limits
@@ -45,11 +47,23 @@ class Passwords(Protocol):
         ...
 
 
-class Mails(Protocol):
-    """Sends the mails of an account."""
+class MailTransport(Protocol):
+    """Takes finished mails to where they are delivered from."""
 
-    async def send(self, kind: str, email: str, token: str) -> None:
-        """Hand over one mail; must not reveal by its duration whether the account exists."""
+    async def send(self, message: EmailMessage) -> None:
+        """Raises MailDelayed for what may be tried again, MailRefused for what may not."""
+        ...
+
+
+class SmsProvider(Protocol):
+    """Sends text messages, and knows its own ones among those that come in."""
+
+    async def send(self, phone: str, text: str) -> None:
+        """Raises SmsRefused, SmsOptedOut, SmsDelayed; SmsUnknown where it may have been sent."""
+        ...
+
+    def is_genuine(self, signature: str, form: Mapping[str, str]) -> bool:
+        """Whether a call of our webhook was made by the provider."""
         ...
 
 
@@ -98,6 +112,9 @@ class Deps:
     tokens: AccessTokens
     accounts: Accounts
     passwords: Passwords
-    mails: Mails
     jobs: Jobs
+    seal: Seal
+    # None where the settings name none.
+    mails: MailTransport | None
+    sms: SmsProvider | None
     life: Life = field(default_factory=lambda: Life(0.0))

@@ -111,7 +111,7 @@ class PayloadTooLarge(ApiError):
 
 
 class UnsupportedMediaType(ApiError):
-    """The body is not JSON."""
+    """The body is of another type than the route takes."""
 
     status = 415
     default_code = "unsupported_media_type"

@@ -13,13 +13,15 @@ from loguru import logger
 from tornado.netutil import bind_sockets
 
 from gtsd.accounts.directory import CachedAccounts
-from gtsd.accounts.mails import NoMails
 from gtsd.accounts.passwords import Argon2Passwords
 from gtsd.app import make_app
 from gtsd.clock import Clock
 from gtsd.deps import Deps, Life
 from gtsd.jobs.catalogue import CATALOGUE
 from gtsd.jobs.queue import JobQueue
+from gtsd.mails.seal import Seal
+from gtsd.mails.transport import transport_of
+from gtsd.nudges.twilio import Twilio
 from gtsd.settings import Settings
 from gtsd.stores.cache import Cache
 from gtsd.stores.limits import Limits
@@ -110,6 +112,10 @@ async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | Non
     with _naming("S3_ENDPOINT"):
         objects = await ObjectStore.open(settings, metrics)
     stack.push_async_callback(objects.close)
+    with _naming("SMTP_URL"):
+        mails = transport_of(settings)
+    if mails is None:
+        logger.warning("mails are off: SMTP_URL is not given")
     passwords = Argon2Passwords(settings.password_hash_concurrency)
     stack.callback(passwords.close)
     cache = Cache(redis, metrics)
@@ -125,10 +131,20 @@ async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | Non
         tokens=AccessTokens(clock, settings.jwt_secret, settings.jwt_secret_previous),
         accounts=CachedAccounts(postgres, cache),
         passwords=passwords,
-        mails=NoMails(),
         jobs=JobQueue(CATALOGUE),
+        seal=Seal(settings.jwt_secret, settings.jwt_secret_previous),
+        mails=mails,
+        sms=_sms(settings, stack),
         life=Life(clock.monotonic()),
     )
+
+
+def _sms(settings: Settings, stack: AsyncExitStack) -> Twilio | None:
+    if settings.twilio_account_sid is None:
+        return None
+    twilio = Twilio(settings)
+    stack.callback(twilio.close)
+    return twilio
 
 
 @contextmanager

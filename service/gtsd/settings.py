@@ -124,6 +124,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         kind.whole(1, 1_000_000),
         "Failed logins from one address in 15 minutes before it is throttled.", "50")] = 50
 
+    smtp_url: Annotated[str | None, Env("SMTP_URL", kind.smtp_url,
+        "Mail server: smtps:// is TLS from the start, smtp:// STARTTLS; file:// and a folder keeps"
+        " mails there instead. Without it no mails are sent.",
+        "smtp://gtsd:<password>@mail.example.org:587",
+        secret=kind.masked_smtp, section="Mails")] = None
+    mail_from: Annotated[str | None, Env("GTSD_MAIL_FROM", kind.mailbox,
+        "Who mails come from; needed with SMTP_URL.",
+        "no-reply@example.org")] = None
+    public_url: Annotated[str | None, Env("GTSD_PUBLIC_URL", kind.http_url,
+        "Where people reach the service; links in mails begin with it.",
+        "https://api.example.org")] = None
+
+    twilio_account_sid: Annotated[str | None, Env("TWILIO_ACCOUNT_SID", kind.label,
+        "Account at Twilio that text messages are sent by; without it none are.",
+        "AC0123456789abcdef0123456789abcdef", section="Text messages")] = None
+    twilio_auth_token: Annotated[str | None, Env("TWILIO_AUTH_TOKEN", kind.secret,
+        "The account's token; signs what Twilio sends to us as well.", "<auth token>",
+        secret=kind.hidden)] = None
+    twilio_api_url: Annotated[str, Env("TWILIO_API_URL", kind.http_url,
+        "Twilio's API, in the region of the account.",
+        "https://api.twilio.com")] = "https://api.twilio.com"
+    sms_from: Annotated[str | None, Env("GTSD_SMS_FROM", kind.sms_sender,
+        "Number that text messages come from, or a messaging service (MG…) of the account.",
+        "+15005550006")] = None
+    sms_webhook_url: Annotated[str | None, Env("GTSD_SMS_WEBHOOK_URL", kind.http_url,
+        "Where Twilio sends the messages that come in, as it is told there; else"
+        " /v1/sms/inbound under GTSD_PUBLIC_URL.",
+        "https://api.example.org/v1/sms/inbound")] = None
+
     cors_origins: Annotated[tuple[str, ...], Env("GTSD_CORS_ORIGINS", kind.origins,
         "Web origins that may call the API from a browser, separated by commas.",
         "https://app.example.org", section="Requests")] = ()

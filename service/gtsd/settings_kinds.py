@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +20,7 @@ _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _KEY_BYTES: Final = 32
 _LABEL: Final = re.compile(r"[!-~]{1,100}")
+_SMS_SENDER: Final = re.compile(r"\+[1-9][0-9]{6,14}|MG[0-9a-f]{32}")
 _FLAGS: Final = {
     "true": True, "1": True, "yes": True, "on": True,
     "false": False, "0": False, "no": False, "off": False,
@@ -131,6 +135,42 @@ def postgres_url(text: str) -> str:
 def redis_url(text: str) -> str:
     """A URL that redis-py can read."""
     settings_urls.redis_address(secret(text))
+    return text
+
+
+def smtp_url(text: str) -> str:
+    """A mail server, or a folder."""
+    settings_urls.mail_address(secret(text))
+    return text
+
+
+def masked_smtp(url: str) -> str:
+    """The address without its password."""
+    try:
+        return settings_urls.mail_address(url).masked()
+    except ValueError:
+        return hidden(url)
+
+
+def mailbox(text: str) -> str:
+    """A sender: an address, with a name in front of it if wanted."""
+    wanted = "must be an address, or a name and an address: GTSD <no-reply@example.org>"
+    if not text.isprintable():
+        raise ValueError(wanted)
+    _, address_ = parseaddr(text)
+    try:
+        parsed = Address(addr_spec=address_)
+    except (HeaderParseError, ValueError, IndexError):
+        raise ValueError(wanted) from None
+    if not parsed.username or "." not in parsed.domain or not address_.isascii():
+        raise ValueError(wanted)
+    return text
+
+
+def sms_sender(text: str) -> str:
+    """A phone number in E.164 form, or the name that Twilio gives to a messaging service."""
+    if not _SMS_SENDER.fullmatch(text):
+        raise ValueError("must be a phone number with + and country code, or MG and 32 digits")
     return text
 
 

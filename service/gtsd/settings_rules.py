@@ -29,11 +29,15 @@ def broken(settings: Settings) -> Iterator[Broken]:
     yield from _object_store_is_whole(settings)
     yield from _pools_fit_the_budget(settings)
     yield from _keys_differ(settings)
+    yield from _mails_are_whole(settings)
+    yield from _text_messages_are_whole(settings)
     if settings.strict:
         yield from _keys_are_strong(settings)
         yield from _database_is_safe(settings)
         yield from _redis_is_safe(settings)
         yield from _object_store_is_safe(settings)
+        yield from _mails_are_safe(settings)
+        yield from _text_messages_are_safe(settings)
         yield from _callers_are_named(settings)
         yield from _requests_survive_a_stop(settings)
 
@@ -71,6 +75,24 @@ def _keys_differ(settings: Settings) -> Iterator[Broken]:
     if settings.jwt_secret and settings.jwt_secret == settings.jwt_secret_previous:
         yield Broken(
             "jwt_secret_previous", "is the same as JWT_SECRET: remove it, or make a new JWT_SECRET"
+        )
+
+
+def _mails_are_whole(settings: Settings) -> Iterator[Broken]:
+    if settings.smtp_url and not settings.mail_from:
+        yield Broken("mail_from", "is missing, while SMTP_URL is given")
+
+
+def _text_messages_are_whole(settings: Settings) -> Iterator[Broken]:
+    fields = ("twilio_account_sid", "twilio_auth_token", "sms_from")
+    missing = [field for field in fields if not getattr(settings, field)]
+    if len(missing) == len(fields):
+        return
+    for field in missing:
+        yield Broken(field, "is missing, while other settings of text messages are given")
+    if not settings.sms_webhook_url and not settings.public_url:
+        yield Broken(
+            "sms_webhook_url", "is missing: what Twilio sends cannot be checked without it"
         )
 
 
@@ -127,6 +149,36 @@ def _object_store_is_safe(settings: Settings) -> Iterator[Broken]:
     for field, user in (("s3_access_key_id", ""), ("s3_secret_access_key", name)):
         if strength.is_default_password(getattr(settings, field) or "", user):
             yield Broken(field, f"is refused in {settings.app_env}: it is a well-known one")
+
+
+def _mails_are_safe(settings: Settings) -> Iterator[Broken]:
+    if not settings.smtp_url:
+        return
+    address = settings_urls.mail_address(settings.smtp_url)
+    if address.scheme == "file":
+        yield Broken("smtp_url", f"is refused in {settings.app_env}: a folder sends no mail")
+    if strength.is_default_password(address.password, address.user):
+        yield Broken(
+            "smtp_url", f"is refused in {settings.app_env}: the password is a well-known one"
+        )
+    if not (settings.public_url or "").startswith("https://"):
+        yield Broken(
+            "public_url", f"must be given in {settings.app_env}, by https://, for links in mails"
+        )
+
+
+def _text_messages_are_safe(settings: Settings) -> Iterator[Broken]:
+    if not settings.twilio_auth_token:
+        return
+    if strength.is_default_password(settings.twilio_auth_token, ""):
+        yield Broken(
+            "twilio_auth_token", f"is refused in {settings.app_env}: it is a well-known one"
+        )
+    scheme, host = settings_urls.http_host(settings.twilio_api_url)
+    if scheme == "http" and not is_local(host):
+        yield Broken(
+            "twilio_api_url", f"is refused in {settings.app_env}: the token would go out in clear"
+        )
 
 
 def _callers_are_named(settings: Settings) -> Iterator[Broken]:

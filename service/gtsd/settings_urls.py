@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
@@ -40,8 +40,10 @@ class Address(NamedTuple):
         password = f":{MASK}" if self.password else ""
         login = f"{user}{password}@" if user or password else ""
         shown = dict(self.parameters)
-        if self.scheme == "unix":
+        if self.scheme in ("unix", "file"):
             place = self.hosts[0]
+        elif self.scheme in ("smtp", "smtps"):
+            place = _join(self.hosts[0], self.ports[0])
         elif all(host.startswith(("/", "@")) for host in self.hosts):
             place = f"/{quote(self.database)}"
             ports = {"port": ",".join(self.ports)} if any(self.ports) else {}
@@ -134,6 +136,41 @@ def redis_address(url: str) -> Address:
     return Address(
         parts.scheme, user, password, (parts.hostname,), (shown_port,), number, parameters
     )
+
+
+def mail_address(url: str) -> Address:
+    """``smtp://``, ``smtps://`` or, for a folder that keeps mails, ``file://`` and its path.
+
+    The parameter ``ssl_ca_certs`` names a file of the CAs to trust instead of the system's. Raises
+    ValueError, which quotes nothing.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "is not a URL: percent-encode special characters in the password, and give the port"
+            " as a number"
+        ) from None
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if parts.scheme == "file":
+        if parts.netloc or parts.query or parts.path.rstrip("/") == "":
+            raise ValueError("must name the folder by an absolute path, after three slashes")
+        return Address("file", "", "", (unquote(parts.path),), ("",), "", {})
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("must start with smtp://, smtps:// or file://")
+    if parts.fragment or "@" in parts.path or "@" in parts.query or parts.path.strip("/"):
+        raise ValueError("has # or / or ? in the password: write %23, %2F and %3F for them")
+    if not parts.hostname:
+        raise ValueError("must name a host")
+    if bool(user) != bool(password):
+        raise ValueError("must have both user and password, or neither")
+    if parameters.keys() - {"ssl_ca_certs"}:
+        raise ValueError("has a parameter other than ssl_ca_certs")
+    usual = "465" if parts.scheme == "smtps" else "587"
+    given = usual if port is None else str(port)
+    return Address(parts.scheme, user, password, (parts.hostname,), (given,), "", parameters)
 
 
 def http_host(url: str) -> tuple[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,13 +17,17 @@ from tornado.netutil import bind_sockets
 
 from gtsd.app import make_app
 from gtsd.clock import FixedClock
-from gtsd.deps import Deps
+from gtsd.deps import Deps, Jobs
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.dev.redis import EmbeddedRedis
+from gtsd.jobs.catalogue import CATALOGUE
+from gtsd.jobs.types import Queue
 from gtsd.lifecycle import open_all
 from gtsd.settings import Settings
+from gtsd.stores.postgres import Transaction
 from gtsd.web.server import Api
 from tests.support.client import PASSWORD, Client
+from tests.support.mail_server import MailServer
 
 _numbers = itertools.count(1)
 # Far over what a test sends, but for the tests of the limits themselves.
@@ -42,7 +47,13 @@ class Running:
     deps: Deps
     api: Api
     base: str
-    mails: list[tuple[str, str, str]]
+    mail_server: MailServer
+    jobs: PromptJobs
+
+    @property
+    def mails(self) -> list[tuple[str, str, str]]:
+        """Kind, address and token of each mail that has arrived in this test."""
+        return [(mail.kind, mail.to, mail.token) for mail in self.mail_server.received]
 
     @property
     def client(self) -> Client:
@@ -58,12 +69,52 @@ class Running:
         return self.client.signed_in(answer.data)
 
 
-class _Mails:
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str, str]] = []
+class PromptJobs:
+    """Sends mails right after the commit, as a worker would a moment later; the rest is queued."""
 
-    async def send(self, kind: str, email: str, token: str) -> None:
-        self.sent.append((kind, email, token))
+    def __init__(self, queue: Jobs) -> None:
+        self.queue = queue
+        self.deps: Deps | None = None
+        self.deferred: list[tuple[str, Mapping[str, object]]] = []
+        # False leaves it where it is, as without a worker.
+        self.runs = True
+
+    async def defer(
+        self,
+        transaction: Transaction,
+        name: str,
+        arguments: Mapping[str, object],
+        *,
+        at: datetime | None = None,
+        key: str | None = None,
+    ) -> None:
+        """As ``deps.Jobs`` has it."""
+        if name not in _MAILS:
+            await self.queue.defer(transaction, name, arguments, at=at, key=key)
+            return
+        self.deferred.append((name, arguments))
+        if self.runs:
+            transaction.after_commit(partial(self.run, name, arguments))
+
+    async def run(self, name: str, arguments: Mapping[str, object]) -> None:
+        """Do one job now."""
+        await _MAILS[name](self.deps, **arguments)
+
+
+_MAILS = {job.name: job.run for job in CATALOGUE if job.queue is Queue.MAIL}
+
+
+@pytest.fixture(scope="session")
+def _mail_server() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_server(_mail_server: MailServer) -> MailServer:
+    """A real mail server on the loopback, without the mails of earlier tests."""
+    _mail_server.reset()
+    return _mail_server
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +124,9 @@ def shared_database_url(postgres_server: EmbeddedPostgres, _migrated_template: s
 
 
 @pytest.fixture
-def settings(shared_database_url: str, redis_server: EmbeddedRedis) -> Settings:
+def settings(
+    shared_database_url: str, redis_server: EmbeddedRedis, mail_server: MailServer
+) -> Settings:
     """Settings as in production, with limits out of the way."""
     return Settings(
         database_url=shared_database_url,
@@ -83,6 +136,9 @@ def settings(shared_database_url: str, redis_server: EmbeddedRedis) -> Settings:
         log_format="json",
         drain_delay=0.0,
         app_env="test",
+        smtp_url=mail_server.url,
+        mail_from="GTSD <no-reply@gtsd.example>",
+        public_url="https://app.example.org",
         **_NO_LIMITS,
     )
 
@@ -97,15 +153,17 @@ Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-async def start(settings: Settings, clock: FixedClock) -> AsyncIterator[Start]:
+async def start(
+    settings: Settings, clock: FixedClock, mail_server: MailServer
+) -> AsyncIterator[Start]:
     """Start an instance, with other settings if wanted; all of them end with the test."""
     async with AsyncExitStack() as stack:
 
         async def run(**changes: Any) -> Running:
             chosen = msgspec.structs.replace(settings, **changes)
             deps = await open_all(chosen, stack, clock)
-            mails = _Mails()
-            deps = dataclasses.replace(deps, mails=mails)
+            jobs = PromptJobs(deps.jobs)
+            jobs.deps = deps = dataclasses.replace(deps, jobs=jobs)
             api = make_app(deps)
             sockets = bind_sockets(0, "127.0.0.1")
             api.serve(sockets)
@@ -117,7 +175,7 @@ async def start(settings: Settings, clock: FixedClock) -> AsyncIterator[Start]:
 
             stack.push_async_callback(end)
             port = sockets[0].getsockname()[1]
-            return Running(deps, api, f"http://127.0.0.1:{port}", mails.sent)
+            return Running(deps, api, f"http://127.0.0.1:{port}", mail_server, jobs)
 
         yield run
 

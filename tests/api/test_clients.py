@@ -113,8 +113,6 @@ def test_the_page_shows_the_clients_as_they_are(shown: dict[str, str]) -> None:
         assert HERE in text
 
 
-# Onboarding, plans and photos come with their features; then this must pass, and the mark goes.
-@pytest.mark.xfail(strict=True, reason="its routes are still to come")
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_goes_the_whole_way(
     served: Served, shown: dict[str, str], tmp_path: Path, name: str

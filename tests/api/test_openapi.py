@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -12,8 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gtsd.app import table
 from gtsd.errors import BadRequest
-from gtsd.web.bodies import decode_body
-from gtsd.web.routes import Route
+from gtsd.web.bodies import decode_body, decode_form
+from gtsd.web.routes import FORM_TYPE, Route
 from tests.api.conftest import Running
 
 DOCUMENTS = {"/openapi.json", "/docs", "/docs/page.js", "/docs/page.css"}
@@ -64,7 +65,10 @@ def refused_example(route: Route, example: Any) -> str | None:
     """What the service itself says against an example of a body."""
     assert route.body is not None
     try:
-        decode_body(json.dumps(example).encode(), route.body, 32)
+        if route.body_type == FORM_TYPE:
+            decode_form(urlencode(example).encode(), route.body)
+        else:
+            decode_body(json.dumps(example).encode(), route.body, 32)
     except BadRequest as error:
         return str(error.fields)
     return None
@@ -124,7 +128,7 @@ async def test_the_service_takes_every_body_that_it_shows(served: dict[str, Any]
     for route in table().routes:
         if route.body is not None:
             operation = served["paths"][route.template][route.method.lower()]
-            body = operation["requestBody"]["content"]["application/json"]
+            body = operation["requestBody"]["content"][route.body_type]
             shown[route.method, route.template] = (route, body["example"])
     assert {key: refused_example(*pair) for key, pair in shown.items()} == dict.fromkeys(shown)
     route, example = shown["POST", "/v1/evidence"]

@@ -52,6 +52,14 @@ INSERT INTO profile_changes (user_id, field, before, after)
 SELECT id, 'x', '1', '2' FROM users, generate_series(1, 9);
 INSERT INTO metrics_acknowledgements (user_id, version, metrics_computed_at)
 SELECT user_id, metrics_version, metrics_computed_at FROM health_profiles;
+INSERT INTO sign_in_places (user_id, place, seen_at)
+SELECT id, sha256(n::text::bytea), now() FROM users, generate_series(1, 3) n;
+UPDATE users SET timezone = 'Europe/Berlin', sms_opt_in = id % 10 = 0,
+    phone = '+49301' || (1000000 + id);
+INSERT INTO nudges (user_id, kind, at, local_at)
+SELECT id, 'morning', at, at::timestamp
+FROM users, generate_series(timestamptz '2026-11-01 06:15Z', '2026-11-10 06:15Z', '1 day') at;
+INSERT INTO sms_opt_outs (phone) SELECT '+4930' || (1000000 + n) FROM generate_series(1, 20000) n;
 INSERT INTO task_series
     (user_id, type, title, priority, repeat, starts_on, made_until)
 SELECT id, 'custom', 'x', 'medium', 'daily', '2026-01-01', '2026-06-01' FROM users;
@@ -92,14 +100,14 @@ _VALUES: dict[str, Any] = {
     "enough": "2026-12-02", "until": "2026-12-16", "email": "new@example.com", "name": None,
     "password_hash": "x", "phone": None, "sets_phone": False, "timezone": None, "sms_opt_in": None,
     "is_active": True, "token_hash": b"h" * 32, "successor_hash": b"s" * 32, "salt": b"s",
-    "secret": b"s", "purpose": "verify_email", "hours": 1, "user_agent": "", "address": None,
+    "secret": b"s", "purpose": "verify_email", "user_agent": "", "address": None,
     "running_s": 0.1, "key": "new", "fingerprint": b"f" * 32, "sealed": b"s", "scope": "s",
     "title": None, "description": None, "sets_description": False, "due_date": None,
     "due_time": None, "sets_due_time": False, "priority": None, "metadata": None, "repeat": "daily",
     "data": "{}", "notes": None, "reason": None, "catalogue": as_json(), "after": 0,
     "upload_key": f"uploads/{USER}/a.jpg", "object_key": f"photos/{USER}/b.jpg", "size": 1,
     "file_name": "a.jpg", "content_type": "image/jpeg", "evidence_type": None, "taken_at": None,
-    "most": 100, "before": "2026-11-17T12:00:00Z", "over": "2026-11-18T11:00:00Z",
+    "most": 100, "before": "2026-11-02T00:00:00Z", "over": "2026-11-18T11:00:00Z",
     "folder": "photos/", "owners": [USER] * 50,
     "keys": [f"photos/{USER}/a.jpg"] * 50,
     "yesterday": "2026-11-17", "zones": ["UTC"],
@@ -113,6 +121,9 @@ _VALUES: dict[str, Any] = {
     "moves_metrics": True, "partners": "[]", "changes": "[]", "plans": "[]", "tasks": "[]",
     "version": 1, "computed_at": "2026-11-18T12:00:00Z", "after_day": "2026-11-01",
     "after_user": 0,
+    "place": b"p" * 32, "ends": "2026-11-18T13:00:00Z",
+    "kind": "evening", "users": [USER], "local_at": "2026-11-18T21:00:00", "outcome": "sent",
+    "phones": ["+49301111111"],
 }  # fmt: skip
 # What an INSERT must not leave out.
 _NEEDED: dict[str, dict[str, Any]] = {
@@ -126,8 +137,11 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "idempotency_store": {"status": 201},
     "plans_ending": {"until": "2026-11-19"},
     "plan_tasks_add": {"days": 7},
+    "nudges_claim": {"timezone": "Europe/Berlin"},
+    "sms_opt_in": {"phone": "+49301111111"},
 }  # fmt: skip
 _MODULES = (
+    "gtsd.accounts.mailed_queries",
     "gtsd.accounts.queries",
     "gtsd.export.queries",
     "gtsd.badges.queries",
@@ -135,6 +149,7 @@ _MODULES = (
     "gtsd.jobs.queries",
     "gtsd.plans.queries",
     "gtsd.profile.queries",
+    "gtsd.nudges.queries",
     "gtsd.streaks.queries",
     "gtsd.tasks.queries",
     "gtsd.web.idempotency",

@@ -18,7 +18,7 @@ VARIABLE = {"app_env": "gtsd_environment"}
 # The worker's port is as the program has it: its door must find it.
 NOT_ON_A_HOST = {"app_version", "git_sha", "host", "port", "worker_port"}
 # Follow from the inventory, where the service itself can only assume one.
-DERIVED = {"app_env", "hosts", "instances"}
+DERIVED = {"app_env", "hosts", "instances", "public_url"}
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]+)=\{\{ (gtsd_\w+)(?: \| [^}]+)? \}\}$", re.MULTILINE)
 _CREDENTIAL = re.compile(r"^LoadCredential=(\w+):/etc/gtsd/credentials/(\w+)$", re.MULTILINE)
 

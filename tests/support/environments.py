@@ -18,6 +18,7 @@ JWT_SECRET = random_text("now")
 JWT_SECRET_PREVIOUS = random_text("before")
 DATABASE_PASSWORD = "q7Vw2mXr9KtZ"
 REDIS_PASSWORD = "b4Ns8yLp3HcJ"
+SMTP_PASSWORD = "e5Tk1vWq8MfD"
 
 DEVELOPMENT: Mapping[str, str] = {
     "DATABASE_URL": "postgresql://gtsd:gtsd@127.0.0.1/gtsd",
@@ -35,6 +36,12 @@ PRODUCTION: Mapping[str, str] = {
     "S3_ACCESS_KEY_ID": "AKQ2MZX8W4",
     "S3_SECRET_ACCESS_KEY": "w8Rk2cYv7TqPz4",
     "S3_BUCKET": "gtsd-production",
+    "SMTP_URL": f"smtps://api:{SMTP_PASSWORD}@mail.example.org",
+    "GTSD_MAIL_FROM": "GTSD <no-reply@example.org>",
+    "GTSD_PUBLIC_URL": "https://api.example.org",
+    "TWILIO_ACCOUNT_SID": "AC0123456789abcdef0123456789abcdef",
+    "TWILIO_AUTH_TOKEN": "u2Jx7Rm4Qz9LcB",
+    "GTSD_SMS_FROM": "+15005550006",
 }
 
 

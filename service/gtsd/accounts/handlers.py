@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gtsd.accounts import operations, sessions
+from gtsd.accounts import mailed_tokens, operations, sessions
 from gtsd.accounts.sessions import Place
 from gtsd.web.answers import Answer, success
 from gtsd.web.call import Call
@@ -64,24 +64,24 @@ async def change_password(call: Call) -> Answer:
 
 async def forgot_password(call: Call) -> Answer:
     """POST /auth/forgot-password"""
-    await operations.forgot_password(call.deps, call.body.email)
+    await mailed_tokens.forgot_password(call.deps, call.body.email)
     return success(DONE)
 
 
 async def reset_password(call: Call) -> Answer:
     """POST /auth/reset-password"""
-    await operations.reset_password(call.deps, call.body)
+    await mailed_tokens.reset_password(call.deps, call.body)
     return success(DONE)
 
 
 async def verify_email(call: Call) -> Answer:
     """POST /auth/verify-email"""
-    return await write(call, lambda tx: operations.verify_email(tx, call.body.token))
+    return await write(call, lambda tx: mailed_tokens.verify_email(call.deps, tx, call.body.token))
 
 
 async def resend_verification(call: Call) -> Answer:
     """POST /auth/verify-email/resend"""
-    await operations.resend_verification(call.deps, call.user.id)
+    await mailed_tokens.resend_verification(call.deps, call.user.id)
     return success(DONE)
 
 

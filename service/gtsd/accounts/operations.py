@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from gtsd.accounts import mailed_tokens, places, sessions
 from gtsd.accounts import queries as q
-from gtsd.accounts import sessions
-from gtsd.accounts.refresh import RefreshToken
 from gtsd.accounts.sessions import Place
 from gtsd.accounts.types import (
     AccountChange,
     LogIn,
-    MailKind,
     PasswordChange,
-    ResetPassword,
     SignUp,
     Tokens,
 )
-from gtsd.errors import BadRequest, Conflict, Forbidden, TooManyRequests, Unauthenticated
+from gtsd.errors import Conflict, Forbidden, TooManyRequests, Unauthenticated
 from gtsd.photos import operations as photos
 from gtsd.stores.limits import Limit, address_subject
 from gtsd.stores.postgres import ConstraintViolated
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
     from gtsd.stores.postgres import Session, Transaction
 
 _FAILURE_WINDOW_S: Final = 15 * 60
-_MAIL_SECRET_BYTES: Final = 32
-_LIFETIME_HOURS: Final = {"reset_password": 1, "verify_email": 72}
 
 
 async def sign_up(
@@ -55,7 +49,8 @@ async def sign_up(
         raise _taken(error) from None
     assert row is not None
     user_id, user = row
-    await _prepare_mail(deps, tx, "verify_email", new.email)
+    await mailed_tokens.post_verification(deps, tx, new.email)
+    await places.note(deps, tx, user_id, place)
     return _signed_in(user, await sessions.start(deps, tx, user_id, place))
 
 
@@ -83,6 +78,7 @@ async def log_in(deps: Deps, given: LogIn, place: Place) -> bytes:
         user = await tx.value(q.NOTE_LOGIN, user_id=user_id, password_hash=rehashed)
         if user is None:
             raise refusal
+        await places.tell_if_new(deps, tx, user_id, place)
         return _signed_in(user, await sessions.start(deps, tx, user_id, place))
 
 
@@ -120,43 +116,6 @@ async def change_password(
         await sessions.end_others(tx, user_id, jti)
 
 
-async def forgot_password(deps: Deps, email: str) -> None:
-    """Mail a one-time token if there is such an account; nothing tells the caller whether."""
-    async with deps.postgres.transaction() as tx:
-        await _prepare_mail(deps, tx, "reset_password", email)
-
-
-async def reset_password(deps: Deps, given: ResetPassword) -> None:
-    """Set the password of the token's owner and sign out everywhere."""
-    refusal = BadRequest("The token is wrong, used or too old.", code="invalid_token")
-    token = RefreshToken.parse(given.token, refusal, _MAIL_SECRET_BYTES)
-    password_hash = await deps.passwords.hash(given.new_password)
-    async with deps.postgres.transaction() as tx:
-        await _use_token(tx, token, "reset_password", refusal)
-        await tx.execute(q.VOID_ACCOUNT_TOKENS, user_id=token.user_id, purpose="reset_password")
-        await tx.execute(q.SET_PASSWORD, user_id=token.user_id, password_hash=password_hash)
-        await sessions.end_others(tx, token.user_id, jti="")
-
-
-async def verify_email(tx: Transaction, text: str) -> bytes:
-    """Note that the owner reads mails to the address that the token was sent to."""
-    refusal = BadRequest("The token is wrong, used or too old.", code="invalid_token")
-    token = RefreshToken.parse(text, refusal, _MAIL_SECRET_BYTES)
-    email = await _use_token(tx, token, "verify_email", refusal)
-    user: str | None = await tx.value(q.VERIFY_EMAIL, user_id=token.user_id, email=email)
-    if user is None:
-        raise refusal
-    return user.encode()
-
-
-async def resend_verification(deps: Deps, user_id: int) -> None:
-    """Mail a new token, unless the address is verified already."""
-    async with deps.postgres.transaction() as tx:
-        row = await tx.row(q.CONTACT, user_id=user_id)
-        if row is not None and not row[1]:
-            await _prepare_mail(deps, tx, "verify_email", row[0])
-
-
 async def delete(deps: Deps, user_id: int, password: str, place: Place) -> None:
     """Delete the account and all its rows; a job deletes its photos.
 
@@ -191,31 +150,6 @@ async def _reserve_failure(deps: Deps, account: str, address: str) -> list[tuple
                 retry_after=usage.retry_after_s,
             )
     return uses
-
-
-async def _prepare_mail(deps: Deps, tx: Transaction, kind: MailKind, email: str) -> None:
-    secret = secrets.token_bytes(_MAIL_SECRET_BYTES)
-    row = await tx.row(
-        q.ADD_ACCOUNT_TOKEN,
-        secret=secret,
-        purpose=kind,
-        email=email,
-        hours=_LIFETIME_HOURS[kind],
-    )
-    if row is not None:
-        token = sessions.mail_token(row[0], secret)
-        tx.after_commit(lambda: deps.mails.send(kind, row[1], token))
-
-
-async def _use_token(
-    tx: Transaction, token: RefreshToken, purpose: MailKind, refusal: BadRequest
-) -> str:
-    email: str | None = await tx.value(
-        q.USE_ACCOUNT_TOKEN, user_id=token.user_id, token_hash=token.hash, purpose=purpose
-    )
-    if email is None:
-        raise refusal
-    return email
 
 
 def _signed_in(user: str, tokens: Tokens) -> bytes:

@@ -213,37 +213,6 @@ SESSIONS: Final = Query(
     """,
 )
 
-# One statement whether the account exists or not, so that both take the same time.
-ADD_ACCOUNT_TOKEN: Final = Query(
-    "account_token_add",
-    """
-    INSERT INTO account_tokens (user_id, token_hash, purpose, email, expires_at)
-    SELECT id, sha256(%(secret)s), %(purpose)s, email,
-        now() + make_interval(hours => %(hours)s)
-    FROM users WHERE lower(email) = lower(%(email)s) AND is_active
-    FOR KEY SHARE
-    RETURNING user_id, email
-    """,
-)
-
-USE_ACCOUNT_TOKEN: Final = Query(
-    "account_token_use",
-    """
-    UPDATE account_tokens SET used_at = now()
-    WHERE user_id = %(user_id)s AND token_hash = %(token_hash)s AND purpose = %(purpose)s
-        AND used_at IS NULL AND expires_at > now()
-    RETURNING email
-    """,
-)
-
-VOID_ACCOUNT_TOKENS: Final = Query(
-    "account_tokens_void",
-    """
-    UPDATE account_tokens SET used_at = now()
-    WHERE user_id = %(user_id)s AND purpose = %(purpose)s AND used_at IS NULL
-    """,
-)
-
 VERIFY_EMAIL: Final = Query(
     "email_verify",
     f"""
@@ -253,11 +222,6 @@ VERIFY_EMAIL: Final = Query(
     )
     SELECT ({_USER}) FROM u
     """,
-)
-
-CONTACT: Final = Query(
-    "contact",
-    "SELECT email, email_verified_at IS NOT NULL FROM users WHERE id = %(user_id)s",
 )
 
 # With the last of its tokens a session goes, too.
@@ -277,20 +241,6 @@ DELETE_EXPIRED_REFRESH: Final = Query(
             SELECT FROM refresh_tokens t
             WHERE t.user_id = s.user_id AND t.session_id = s.id
                 AND t.expires_at >= %(now)s::timestamptz)
-    )
-    SELECT count(*)::int FROM gone
-    """,
-)
-
-DELETE_EXPIRED_MAILED: Final = Query(
-    "mailed_delete_expired",
-    """
-    WITH expired AS (
-        SELECT user_id, token_hash FROM account_tokens
-        WHERE expires_at < %(now)s::timestamptz ORDER BY expires_at LIMIT %(limit)s
-    ), gone AS (
-        DELETE FROM account_tokens t USING expired e
-        WHERE t.user_id = e.user_id AND t.token_hash = e.token_hash RETURNING 1
     )
     SELECT count(*)::int FROM gone
     """,

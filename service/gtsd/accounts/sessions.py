@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
 from dataclasses import dataclass
@@ -143,8 +142,3 @@ async def end_one(session: Session, user_id: int, session_id: int) -> None:
 async def end_others(tx: Transaction, user_id: int, jti: str) -> None:
     """Sign out everywhere but here."""
     await tx.execute(q.REVOKE_OTHER_SESSIONS, user_id=user_id, token_hash=hash_of(jti))
-
-
-def mail_token(user_id: int, secret: bytes) -> str:
-    """The text of a one-time token in a mail: like a refresh token, it leads to the user's rows."""
-    return f"{user_id}.{base64.urlsafe_b64encode(secret).decode().rstrip('=')}"

@@ -207,4 +207,5 @@ class Sessions(Output):
     sessions: list[Session]
 
 
-MailKind = Literal["reset_password", "verify_email", "password_changed"]
+# What a mailed token is good for.
+TokenPurpose = Literal["reset_password", "verify_email"]

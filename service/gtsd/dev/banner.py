@@ -14,8 +14,11 @@ _JSON: Final = "-H 'Content-Type: application/json'"
 _SIGNED_IN: Final = '-H "Authorization: Bearer $TOKEN"'
 
 
-def banner(url: str, person: DemoPerson, folder: Path, own: Sequence[str]) -> str:
-    """``own`` are the servers that we brought along, with their data in ``folder``."""
+def banner(url: str, person: DemoPerson, folder: Path, own: Sequence[str], mails: str) -> str:
+    """``own`` are the servers that we brought along, with their data in ``folder``.
+
+    ``mails`` is where mails go, without a password.
+    """
     servers = f"{', '.join(own)} in {folder}" if own else "all servers from the environment"
     lines = [
         "",
@@ -24,6 +27,7 @@ def banner(url: str, person: DemoPerson, folder: Path, own: Sequence[str]) -> st
         "",
         f"  API page   {url}/docs",
         f"  Sign in    {person.email}   {person.password}",
+        f"  Mails      {mails}",
         "",
         "  Sign in, see today's tasks, and prove that one was done:",
         "",

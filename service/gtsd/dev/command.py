@@ -59,6 +59,10 @@ def _run(environ: Mapping[str, str], folder: Path, out: TextIO) -> int:
     environ = {**_DEFAULTS, **environ}
     if not _given(environ, "JWT_SECRET"):
         environ["JWT_SECRET"] = state.signing_secret(folder)
+    if not _given(environ, "SMTP_URL"):
+        # Each is a file there, so that nobody needs a mail server to follow a link.
+        kept = {"SMTP_URL": (folder / "mails").absolute().as_uri()}
+        environ = {"GTSD_MAIL_FROM": "GTSD <gtsd@localhost.test>", **environ, **kept}
     _refuse_early(environ)
     servers = _servers(environ, folder)
     names = [server.label for server in servers]
@@ -82,7 +86,8 @@ async def _serve(settings: Settings, folder: Path, names: Sequence[str], out: Te
     async def tell(addresses: list[tuple[str, int]]) -> None:
         address, port = addresses[0]
         shown = f"[{address}]" if ":" in address else address
-        out.write(banner(f"http://{shown}:{port}", person, folder, names))
+        lines = banner(f"http://{shown}:{port}", person, folder, names, settings.shown("smtp_url"))
+        out.write(lines)
         out.flush()
 
     return await lifecycle.serve(settings, ready=tell)

@@ -71,6 +71,7 @@ PARTS: Final = (
         "id file_name content_type size_bytes task_id evidence_type taken_at created_at "
         "confirmed_at",
     ),
+    Part("nudges", "nudges", "at kind day outcome"),
     Part("badges", "user_badges", "badge earned_at"),
     Part("streakDays", "streak_days", "day due completed skipped compliant run updated_at"),
 )
@@ -79,12 +80,14 @@ PARTS: Final = (
 LEFT_OUT: Final = {
     "refresh_tokens": "hashes of secrets; what they are for is told by sessions",
     "account_tokens": "hashes of secrets that were mailed, of use for some hours",
+    "sign_in_places": "hashes of programs and networks; sessions tell them in words",
     "photo_owners_deleted": "accounts that are gone, until their photos are, too",
     "idempotency_keys": "answers that were given already, sealed, for 24 hours",
 }
 
 # Columns that are not in the file, each with the reason; user_id is in none.
 HIDDEN: Final = {
+    ("nudges", "local_at"): "the same moment as at, on the person's clock",
     ("photos", "upload_key"): "where it lay until it was confirmed",
     ("photos", "object_key"): "a place in our store; the photo itself is at /v1/progress/photos",
     ("users", "closed_day"): "how far the nightly count has come; streakDays tell its outcome",

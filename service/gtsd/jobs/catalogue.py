@@ -7,6 +7,8 @@ from typing import Final
 from gtsd.accounts import jobs as accounts
 from gtsd.badges import jobs as badges
 from gtsd.jobs.types import Job, Queue
+from gtsd.mails import jobs as mails
+from gtsd.nudges import jobs as nudges
 from gtsd.photos import jobs as photos
 from gtsd.plans import jobs as plans
 from gtsd.streaks import jobs as streaks
@@ -14,6 +16,11 @@ from gtsd.web import jobs as web
 
 # fmt: off
 CATALOGUE: Final = (
+    Job("send_mail", mails.send_mail, Queue.MAIL, priority=10, timeout=90.0),
+    Job("prepare_reset", accounts.prepare_reset, Queue.MAIL, priority=10, timeout=30.0),
+    # Half an hour after its time a nudge is too late, so a few missed runs cost nothing.
+    Job("send_nudges", nudges.send_nudges, Queue.MAIL, "*/5 * * * *", priority=5, timeout=1800.0),
+    Job("forget_nudges", nudges.forget_nudges, Queue.UPKEEP, "57 3 * * *"),
     Job("clean_up_accounts", accounts.clean_up, Queue.UPKEEP, "17 * * * *"),
     Job("forget_answers", web.forget_answers, Queue.UPKEEP, "37 * * * *"),
     # Every minute somebody's day may end; who is not due costs nothing.

@@ -163,10 +163,11 @@ def _secrets(settings: Settings) -> Iterator[str]:
         settings.jwt_secret_previous,
         settings.s3_access_key_id,
         settings.s3_secret_access_key,
+        settings.twilio_auth_token,
     ):
         if value:
             yield value
-    for url in (settings.database_url, settings.redis_url):
+    for url in (settings.database_url, settings.redis_url, settings.smtp_url):
         written = urlsplit(url).password if url else None
         if written:
             yield written

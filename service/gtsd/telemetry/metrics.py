@@ -82,6 +82,16 @@ class JobState(StrEnum):
     DEAD = "dead"
 
 
+class MessageOutcome(StrEnum):
+    """What became of a mail or a text message; ``failed`` may be tried again."""
+
+    SENT = "sent"
+    REFUSED = "refused"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    UNKNOWN = "unknown"
+
+
 class Family(Generic[M]):
     """A labelled metric of at most ``limit`` children, found again without building labels."""
 
@@ -244,6 +254,9 @@ class Metrics:
             "event_loop_lag_max_seconds", "The worst lag of the last minute."
         )
         self.draining = self._gauge("draining", "1 from the stop signal to the end.")
+        self.messages = Family(
+            self._counter("messages", "Mails and text messages.", ("kind", "outcome")), limit=30
+        )
         self.build_info = self._gauge(
             "build_info", "Always 1; the labels say what runs.", ("version", "git_sha", "python")
         )

@@ -32,6 +32,7 @@ _MAX_PARAMETERS: Final = 20
 # No clock on earth is further from UTC; PostgreSQL takes offsets of less than 16 hours.
 _MOST_OFFSET: Final = timedelta(hours=14)
 _FAR: Final = f"must be from {FIRST_DAY} to {LAST_DAY}, at most 14 hours from UTC"
+_MAX_FORM_FIELDS: Final = 100
 
 
 @runtime_checkable
@@ -74,6 +75,36 @@ def decode_query(raw: str, shape: type[T]) -> T:
         value = msgspec.convert(values, shape, strict=False)
     except msgspec.ValidationError:
         raise _invalid(_collect(values, shape, strict=False)) from None
+    return _checked(value)
+
+
+def form_fields(raw: bytes) -> dict[str, str]:
+    """The fields of a form (application/x-www-form-urlencoded); raises BadRequest."""
+    try:
+        pairs = parse_qsl(
+            raw.decode(),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),
+            max_num_fields=_MAX_FORM_FIELDS,
+            errors="strict",
+        )
+    except ValueError:
+        raise BadRequest("The form cannot be read.", code="invalid_form") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadRequest("A field of the form is given twice.", code="invalid_form")
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise BadRequest("The form holds a NUL character.", code="invalid_form")
+    return fields
+
+
+def decode_form(raw: bytes, shape: type[T]) -> T:
+    """Check a form against a msgspec type; raises BadRequest with every bad field."""
+    fields = form_fields(raw)
+    try:
+        value = msgspec.convert(fields, shape, strict=False)
+    except msgspec.ValidationError:
+        raise _invalid(_collect(fields, shape, strict=False)) from None
     return _checked(value)
 
 

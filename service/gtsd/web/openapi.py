@@ -32,6 +32,7 @@ _TAGS: Final = {
     "streaks": "Days in a row.",
     "photos": "Pictures of one's progress, without where they were taken.",
     "badges": "What was achieved, once and for ever.",
+    "messages": "For the provider of text messages.",
     "ops": "For load balancers and monitoring.",
 }
 # Bodies whose fields depend on each other, or say too little alone; all others are put together
@@ -162,7 +163,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         schema = schemas.of(route.body)
         shown["requestBody"] = {
             "required": any(field.required for field in fields),
-            "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
+            "content": {route.body_type: {"schema": schema, "example": schemas.example(schema)}},
         }
     return shown
 

@@ -10,12 +10,11 @@ from gtsd.stores.limits import Limit, Usage, address_subject
 from gtsd.telemetry import tracing
 from gtsd.web import headers
 from gtsd.web.answers import Answer
-from gtsd.web.bodies import decode_body, decode_query
+from gtsd.web.bodies import decode_body, decode_form, decode_query
 from gtsd.web.call import Account, Call
-from gtsd.web.routes import Limited, Policy
+from gtsd.web.routes import FORM_TYPE, Limited, Policy
 
 _BEARER: Final = "bearer "
-_JSON_TYPES: Final = frozenset({"application/json", "application/json;charset=utf-8"})
 
 
 class Pipeline:
@@ -92,9 +91,12 @@ class Pipeline:
         if route.body is None:
             return
         if request.body:
-            _check_media_type(request.headers.get("Content-Type", ""))
+            _check_media_type(request.headers.get("Content-Type", ""), route.body_type)
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
+        if route.body_type == FORM_TYPE:
+            call.body = decode_form(request.body, route.body)
+            return
         # An empty body is an empty object, so that the answer names every field that is missing.
         call.body = decode_body(request.body or b"{}", route.body, self._deps.settings.json_depth)
 
@@ -106,9 +108,10 @@ def _bearer(call: Call) -> str:
     return str(given[len(_BEARER) :]).strip()
 
 
-def _check_media_type(given: str) -> None:
-    if given.replace(" ", "").replace('"', "").lower() not in _JSON_TYPES:
-        raise UnsupportedMediaType
+def _check_media_type(given: str, wanted: str) -> None:
+    media_type = given.replace(" ", "").replace('"', "").lower()
+    if media_type not in (wanted, f"{wanted};charset=utf-8"):
+        raise UnsupportedMediaType(f"Send the body as Content-Type: {wanted}, in UTF-8.")
 
 
 def _usage_headers(usages: list[Usage]) -> dict[str, str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MAX_ID: Final = 2**63 - 1
 _ADDRESS: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
+JSON_TYPE: Final = "application/json"
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
 Handler = Callable[["Call"], Awaitable["Answer"]]
 
 
@@ -48,6 +51,8 @@ class Route:
     answer: Any = None
     status: int = 200
     body: type | None = None
+    # JSON, or a form for a sender that knows nothing else.
+    body_type: str = JSON_TYPE
     query: type | None = None
     limit: Limited | None = None
     # Statuses of refusals that are particular to this route, for the document.

@@ -16,5 +16,7 @@ def test_a_missing_curl_is_told_with_the_command_that_brings_it(
 ) -> None:
     """A minimal Debian has none, and three of the lines begin with it."""
     monkeypatch.setattr("gtsd.dev.banner.shutil.which", lambda _: found)
-    said = banner("http://127.0.0.1:3000", DemoPerson("a@example.com", "x", 1), Path("/x"), ())
+    said = banner(
+        "http://127.0.0.1:3000", DemoPerson("a@example.com", "x", 1), Path("/x"), (), "smtp://x"
+    )
     assert ("apt-get install -y curl" in said) == (found is None)

@@ -13,8 +13,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -133,6 +136,27 @@ def shared(_servers_folder: Path) -> Iterator[Running]:
     """For the tests that leave it as it is."""
     with running(_servers_folder / "dev") as dev:
         yield dev
+
+
+def test_mails_can_be_read_in_a_folder(shared: Running) -> None:
+    """A developer follows the link of a mail without a mail server; the worker has written it."""
+    body = {"email": "new@example.com", "password": "Correct-horse-7", "name": "New"}
+    shared.get("/auth/signup", body=body)
+    found = re.search(r"Mails +file://(\S+)", shared.banner)
+    assert found
+    ends = time.monotonic() + 20
+    while not (kept := list(Path(unquote(found[1])).glob("*.eml"))):
+        assert time.monotonic() < ends, shared.worker_log.read_text()
+        time.sleep(0.05)
+    (mail,) = (message_from_bytes(path.read_bytes(), policy=default) for path in kept)
+    assert mail["To"] == "new@example.com"
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    code = re.search(r"^[0-9]+\.[\w-]{43}\s*$", plain.get_content(), re.MULTILINE)
+    assert code
+    assert shared.get("/auth/verify-email", body={"token": code[0].strip()})["data"][
+        "emailVerified"
+    ]
 
 
 @pytest.mark.skipif(

@@ -88,6 +88,23 @@ def test_the_size_of_the_pool_is_explained(changes: dict[str, str], arithmetic: 
     assert f"pool size: {arithmetic}" in check.settings_text(settings)
 
 
+@pytest.mark.parametrize(
+    ("environ", "mails", "messages"),
+    [
+        (DEVELOPMENT, "off, as SMTP_URL is not given", "off, as TWILIO_ACCOUNT_SID is not given"),
+        (PRODUCTION, "on", "on"),
+    ],
+)
+def test_what_is_not_sent_is_told(environ: dict[str, str], mails: str, messages: str) -> None:
+    """Nobody should have to wonder why no mail arrives."""
+    settings = read(environ)
+    lines = check.settings_text(settings).splitlines()
+    assert f"mails: {mails}" in lines
+    assert f"text messages: {messages}" in lines
+    answer = json.loads(check.settings_json(settings))
+    assert answer["senders"] == {"mails": mails == "on", "text messages": messages == "on"}
+
+
 def test_the_servers_are_told_in_one_line_each() -> None:
     """And one that was not reached makes the whole not ok."""
     reached = [check.Reached("PostgreSQL", None, 3), check.Reached("Redis", "refused", 1)]
@@ -124,5 +141,7 @@ def test_the_placeholders_of_the_example_file_are_refused() -> None:
         "S3_SECRET_ACCESS_KEY",
         "JWT_SECRET",
         "JWT_SECRET_PREVIOUS",
+        "SMTP_URL",
+        "TWILIO_AUTH_TOKEN",
     }
     assert problems(dict(DEVELOPMENT)) == []

@@ -127,6 +127,9 @@ PARSERS = [
     kind.postgres_url,
     kind.redis_url,
     kind.http_url,
+    kind.smtp_url,
+    kind.mailbox,
+    kind.sms_sender,
     kind.origins,
     kind.networks,
 ]
@@ -142,9 +145,13 @@ def test_any_text_is_read_or_refused_in_one_way(parse: Callable[[str], Any], tex
         assert type(error) is ValueError  # not of a library, which would quote the value
 
 
-@pytest.mark.parametrize("parse", [kind.postgres_url, kind.redis_url, kind.http_url, kind.origins])
+@pytest.mark.parametrize(
+    "parse", [kind.postgres_url, kind.redis_url, kind.smtp_url, kind.http_url, kind.origins]
+)
 @given(
-    scheme=st.sampled_from(["postgresql", "redis", "rediss", "unix", "http", "https"]),
+    scheme=st.sampled_from(
+        ["postgresql", "redis", "rediss", "unix", "smtp", "smtps", "file", "http", "https"]
+    ),
     rest=st.text(alphabet="ab1:/@?#[]%,=&.-+\x00é ", max_size=25),
 )
 def test_any_url_is_read_or_refused_in_one_way(

@@ -30,6 +30,8 @@ def test_the_secrets_are_the_ones_that_open_something() -> None:
         "S3_SECRET_ACCESS_KEY",
         "JWT_SECRET",
         "JWT_SECRET_PREVIOUS",
+        "SMTP_URL",
+        "TWILIO_AUTH_TOKEN",
     ]
 
 

@@ -18,6 +18,7 @@ from tests.support.environments import (
     DEVELOPMENT,
     PRODUCTION,
     REDIS_PASSWORD,
+    SMTP_PASSWORD,
     development,
     problems,
 )
@@ -79,6 +80,8 @@ CANARIES = [
     PRODUCTION["JWT_SECRET_PREVIOUS"],
     PRODUCTION["S3_ACCESS_KEY_ID"],
     PRODUCTION["S3_SECRET_ACCESS_KEY"],
+    SMTP_PASSWORD,
+    PRODUCTION["TWILIO_AUTH_TOKEN"],
 ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn
 
-from gtsd.settings_urls import is_local, postgres_address, redis_address
+from gtsd.settings_urls import is_local, mail_address, postgres_address, redis_address
 
 
 @pytest.mark.parametrize(
@@ -188,3 +188,49 @@ def test_a_masked_url_still_names_the_same_place(
     url = f"postgresql://{quote(user, safe='')}:pw@{bracketed}/{quote(database, safe='')}"
     shown = postgres_address(url).masked()
     assert parse_dsn(shown) == {**parse_dsn(url), "password": "***"}
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "masked"),
+    [
+        ("smtp://u:p%40%2F@m.example", "m.example", "587", "smtp://u:***@m.example:587"),
+        ("smtps://u:p@m.example", "m.example", "465", "smtps://u:***@m.example:465"),
+        ("smtp://[::1]:25", "::1", "25", "smtp://[::1]:25"),
+        (
+            "smtp://u:p@m.example:2525?ssl_ca_certs=/etc/ca.pem",
+            "m.example",
+            "2525",
+            "smtp://u:***@m.example:2525?ssl_ca_certs=/etc/ca.pem",
+        ),
+        ("file:///" + "var/mails%20here", "/var/mails here", "", "file:///" + "var/mails here"),
+    ],
+)
+def test_a_mail_server_is_read_and_shown_without_its_password(
+    url: str, host: str, port: str, masked: str
+) -> None:
+    """With the usual port of its scheme where none is given; a folder is shown as one."""
+    address = mail_address(url)
+    assert (address.hosts, address.ports) == ((host,), (port,))
+    assert address.masked() == masked
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("mail.example.org:587", "smtp://, smtps:// or file://"),
+        ("smtp://", "must name a host"),
+        ("smtp://u@m.example", "both user and password"),
+        ("smtp://u:hunter22@m.example/x", "write %23"),
+        ("smtp://u:hunt/er22@m.example", "percent-encode"),
+        ("smtp://u:hunt#er22@m.example", "percent-encode|write %23|name a host"),
+        ("smtp://m.example:x", "percent-encode"),
+        ("smtp://m.example?tls=none", "other than ssl_ca_certs"),
+        ("file://mails", "absolute path"),
+        ("file:///" + "", "absolute path"),
+    ],
+)
+def test_a_bad_mail_server_is_refused_without_quoting_it(url: str, wanted: str) -> None:
+    """What is wrong is said; the password is not."""
+    with pytest.raises(ValueError, match=wanted) as caught:
+        mail_address(url)
+    assert "hunt" not in str(caught.value)

@@ -182,8 +182,15 @@ function inputFor({ name, schema, required }) {
     placeholder: preset ?? "" });
 }
 
+/** Type, schema and example of the body, if there is one. */
+function bodyOf({ requestBody }) {
+  const [type, media] = Object.entries(requestBody?.content ?? {})[0] ?? [];
+  return { type, ...media };
+}
+
 /** What the form says now. */
-function requestOf({ method, path, parameters, signed }, inputs, body) {
+function requestOf(operation, inputs, body) {
+  const { method, path, parameters, signed } = operation;
   const asked = { method, path, signed, headers: {}, body: body?.value.trim() };
   const query = new URLSearchParams();
   parameters.forEach(({ name, in: place }, i) => {
@@ -194,15 +201,16 @@ function requestOf({ method, path, parameters, signed }, inputs, body) {
     if (place === "header") asked.headers[name] = value;
   });
   if (query.size) asked.path += `?${query}`;
-  if (asked.body) asked.headers["Content-Type"] = JSON_TYPE;
+  if (asked.body) asked.headers["Content-Type"] = bodyOf(operation).type;
   return asked;
 }
 
 function tryForm(operation) {
   const inputs = operation.parameters.map(inputFor);
-  const media = operation.requestBody?.content[JSON_TYPE];
-  const value = JSON.stringify(media?.example ?? {}, null, 2);
-  const body = media && el("textarea", { value, rows: value.split("\n").length + 1 });
+  const { type, example = {} } = bodyOf(operation);
+  const value = type === JSON_TYPE
+    ? JSON.stringify(example, null, 2) : new URLSearchParams(example).toString();
+  const body = type && el("textarea", { value, rows: value.split("\n").length + 1 });
   const line = codeBlock("The same with curl");
   const status = el("p.status", { role: "status" });
   const rest = el("div");
@@ -248,8 +256,9 @@ function answersOf({ responses }) {
 }
 
 function operationNode(operation) {
-  const { id, method, path, summary, signed, parameters, requestBody } = operation;
-  const shape = requestBody && resolve(requestBody.content[JSON_TYPE].schema);
+  const { id, method, path, summary, signed, parameters } = operation;
+  const { schema: described } = bodyOf(operation);
+  const shape = described && resolve(described);
   const head = [
     el("h3", {}, el(`span.method.${method}`, {}, method), " ", el("code", {}, path)),
     el("span", {}, summary), el("span.policy", {}, signed ? "needs a token" : "open to all")];
