@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from gtsd.dev.object_store import EmbeddedObjectStore
 from gtsd.export.parts import HIDDEN, LEFT_OUT, PARTS
 from gtsd.stores.postgres import Postgres, Query
-from tests.api.conftest import Running
+from tests.api.conftest import Running, Start
+from tests.api.photos.conftest import s3_settings
 from tests.api.profile.bodies import onboarded
 from tests.api.tasks.test_tasks import add
 from tests.support.belongings import photo
@@ -35,6 +37,12 @@ _NUDGE = Query(
 # Made by the deletion, for the job that deletes the photos in the store.
 _MADE_BY_DELETION = {"photo_owners_deleted"}
 PARTNER = {"name": "Bob", "email": "bob@example.com"}
+
+
+@pytest.fixture
+async def service(start: Start, object_store: EmbeddedObjectStore) -> Running:
+    """An instance that keeps photos as well."""
+    return await start(**s3_settings(object_store))
 
 
 class Column(NamedTuple):

@@ -50,7 +50,7 @@ def _ticks_a_second(jobs: Any, seconds: int) -> float:
 
 
 def test_three_workers_run_a_periodic_job_once_each_time(jobs: Any) -> None:
-    """Neither once for each of them, nor never: they agree by a row, not by a leader."""
+    """Neither once for each of them, nor never (fault 16): they agree by a row, not by a leader."""
     assert 0.5 < _ticks_a_second(jobs, 5) < 1.5
 
 
