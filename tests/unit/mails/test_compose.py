@@ -86,6 +86,7 @@ def test_without_a_public_address_there_is_the_token_alone() -> None:
         assert TOKEN in body(message, subtype)
         assert "href" not in body(message, subtype)
         assert "#token" not in body(message, subtype)
+        assert "Or enter" not in body(message, subtype)
 
 
 @pytest.mark.parametrize("name", ["Łukasz Ångström", "艾达", 'O\'Neill, "Bob" <x>', "a" * 255])
