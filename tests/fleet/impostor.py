@@ -31,6 +31,8 @@ class Role(TypedDict):
     addresses: list[str]
     port: int
     identity: str
+    # The host's own nft: another version stumbles over what that has written.
+    nft: list[str]
     # What makes the client connect, where it does not by itself; run every second.
     stimulus: list[str]
     seconds: float
@@ -44,7 +46,7 @@ def play(role: Role) -> list[str]:
             _turn(role, server.getsockname()[1])
             return _meet(server, role)
         finally:
-            subprocess.run(["nft", "delete", "table", "ip", TABLE], check=False)
+            subprocess.run([*role["nft"], "delete", "table", "ip", TABLE], check=False)
 
 
 def _turn(role: Role, port: int) -> None:
@@ -57,7 +59,7 @@ def _turn(role: Role, port: int) -> None:
         f"add chain ip {TABLE} cut {{ type filter hook output priority -50; }}\n"
         f"add rule ip {TABLE} cut {real} reject with tcp reset\n"
     )
-    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+    subprocess.run([*role["nft"], "-f", "-"], input=rules, text=True, check=True)
 
 
 def _meet(server: socket.socket, role: Role) -> list[str]:

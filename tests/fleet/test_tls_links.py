@@ -161,6 +161,7 @@ def test_a_program_refuses_four_wrong_servers(
             addresses=[fleet.address(server) for server in servers],
             port=program.port,
             identity=identity,
+            nft=["chroot", str(fleet.root(client)), "nft"],
             stimulus=[sys.executable, "-c", stimulus] if stimulus else [],
             seconds=program.seconds,
         )
