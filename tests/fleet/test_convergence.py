@@ -120,7 +120,7 @@ DRIFT = {
     "/etc/nginx/nginx.conf": "echo '# by hand' >> {}",
     "/etc/haproxy/haproxy.cfg": "echo '# by hand' >> {}",
     "/etc/patroni/config.yml": "chmod 0644 {}",
-    "/etc/nftables.conf": "rm {}",
+    "/etc/nftables.conf": "echo '# by hand' >> {}",
     "/etc/gtsd/gtsd.env": "echo LOG_LEVEL=debug >> {}",
     "/etc/gtsd/credentials/jwt_secret": "chmod 0644 {}",
     "/etc/redis/server.acl": "echo 'user guest on nopass ~* +@all' >> {}",
