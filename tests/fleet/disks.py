@@ -18,6 +18,7 @@ _OWN = re.compile(
       | gtsd/(pki|tls)/
       | .*/\.(started|taken|served|loaded)[^/]*$
     )
+    | usr/local/share/gtsd-rehearsal/
     | .*/__pycache__/ | .*\.pyc$
     """,
     re.VERBOSE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,9 @@ def leaked(secrets: dict[str, str], text: str) -> list[str]:
 def words(fleet: TestedFleet, secrets: dict[str, str]) -> dict[str, str]:
     """What is each fleet's own, and what it stands for."""
     values = {value: f"<{name}>" for name, value in secrets.items()}
+    # As Redis keeps passwords.
+    sums = {name: sha256(value.encode()).hexdigest() for name, value in secrets.items()}
+    values |= {value: f"<sum of {name}>" for name, value in sums.items()}
     return {fleet.address("vm1"): "<address>", fleet.gateway: "<gateway>", **values}
 
 
