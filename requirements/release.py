@@ -47,6 +47,7 @@ _PLACES: Final = {
     "sysusers.d/*.conf": "etc/sysusers.d",
     "tmpfiles.d/*.conf": "etc/tmpfiles.d",
     "bin/*": "bin",
+    "trial.env": ".",
     "README.md": ".",
 }
 

@@ -81,6 +81,11 @@ def _openapi(call: Call) -> int:
     return _OK
 
 
+def _smoke(call: Call) -> int:
+    status: int = import_module("gtsd.smoke").main(call.options, call.out)
+    return status
+
+
 def _dev(call: Call) -> int:
     status: int = import_module("gtsd.dev.command").main(call.environ)
     return status
@@ -105,6 +110,7 @@ _COMMANDS: Final = {
     "jobs": _Command(_jobs, "list background jobs, try failed ones again or give them up"),
     "migrate": _Command(_migrate, "bring the database's schema up, down, or tell where it is"),
     "check": _Command(_check, "tell every problem of the settings at once, or what they are"),
+    "smoke": _Command(_smoke, "try a running API as a new person would; leaves nothing behind"),
     "openapi": _Command(_openapi, "print the OpenAPI document"),
     "dev": _Command(_dev, "serve on servers of its own, with demo data"),
     "version": _Command(_version, "print version and commit"),
@@ -112,7 +118,7 @@ _COMMANDS: Final = {
 
 
 # Commands with commands of their own, and where those are.
-_OWN_OPTIONS: Final = {"migrate": "gtsd.migrate.cli", "jobs": "gtsd.jobs.cli"}
+_OWN_OPTIONS: Final = {"migrate": "gtsd.migrate.cli", "jobs": "gtsd.jobs.cli", "smoke": "gtsd.smoke"}
 
 
 def run(

@@ -34,6 +34,7 @@ complete: {description: Whether the release is unpacked in full., type: bool, re
 archive: {description: SHA-256 of what was unpacked in full., type: str, returned: always}
 units: {description: Whether the release's units are in their places., type: bool, returned: always}
 current: {description: The release that is switched on., type: str, returned: always}
+releases: {description: Releases that are unpacked in full., type: list, returned: always}
 surplus: {description: Releases that are kept no longer., type: list, returned: always}
 reload: {description: Whether systemd has to read units anew., type: bool, returned: always}
 missing: {description: Instances that are not enabled or do not run., type: list, returned: always}
@@ -98,6 +99,11 @@ def in_place(release: Path) -> bool:
         place.is_file() and filecmp.cmp(file, place, shallow=False)
         for file, place in places.items()
     )
+
+
+def complete_releases() -> list[str]:
+    """Those that a host can be switched to at once."""
+    return sorted(path.parent.name for path in _RELEASES.glob("*/.complete"))
 
 
 def surplus(current: str, wanted: str, keep: int) -> list[str]:
@@ -228,6 +234,7 @@ def main() -> None:
         archive=archive,
         units=in_place(release),
         current=current,
+        releases=complete_releases(),
         surplus=surplus(current, version, module.params["keep"]),
         worker=worker(unit, module.params["worker_port"], wanted),
         **found,

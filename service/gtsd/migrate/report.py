@@ -35,6 +35,7 @@ def _record(entry: Entry | None, migration: Migration | None, last: int) -> dict
         "number": known.number,
         "name": known.name,
         "phase": known.phase,
+        "lock": migration.lock if migration else None,
         "state": _state(entry, migration, last),
         "applied_at": entry.applied_at.isoformat(timespec="seconds") if entry else None,
         "applied_by": entry.applied_by if entry else None,
