@@ -58,6 +58,12 @@ def _migrate(call: Call) -> int:
     return status
 
 
+def _deploys(call: Call) -> int:
+    cli = import_module("gtsd.deploys.cli")
+    status: int = cli.main(call.options, call.environ, call.out, call.errors)
+    return status
+
+
 def _check(call: Call) -> int:
     if call.options.example:
         call.out.write(check.example_file())
@@ -109,6 +115,7 @@ _COMMANDS: Final = {
     "worker": _Command(_work, "do background jobs until SIGTERM"),
     "jobs": _Command(_jobs, "list background jobs, try failed ones again or give them up"),
     "migrate": _Command(_migrate, "bring the database's schema up, down, or tell where it is"),
+    "deploys": _Command(_deploys, "who may release, what was released, and where a rollback goes"),
     "check": _Command(_check, "tell every problem of the settings at once, or what they are"),
     "smoke": _Command(_smoke, "try a running API as a new person would; leaves nothing behind"),
     "openapi": _Command(_openapi, "print the OpenAPI document"),
@@ -118,7 +125,12 @@ _COMMANDS: Final = {
 
 
 # Commands with commands of their own, and where those are.
-_OWN_OPTIONS: Final = {"migrate": "gtsd.migrate.cli", "jobs": "gtsd.jobs.cli", "smoke": "gtsd.smoke"}
+_OWN_OPTIONS: Final = {
+    "migrate": "gtsd.migrate.cli",
+    "jobs": "gtsd.jobs.cli",
+    "deploys": "gtsd.deploys.cli",
+    "smoke": "gtsd.smoke",
+}
 
 
 def run(
@@ -126,7 +138,8 @@ def run(
 ) -> int:
     """One call of the program; the result is its exit status.
 
-    0 done, 1 failed, 2 the settings or arguments cannot be used; ``migrate`` has more.
+    0 done, 1 failed, 2 the settings or arguments cannot be used; ``migrate`` and ``deploys`` have
+    more.
     """
     options = _parser(arguments).parse_args(arguments)
     try:

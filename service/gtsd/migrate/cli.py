@@ -14,15 +14,12 @@ from gtsd.migrate import ledger, report, runner, schema
 from gtsd.migrate.connection import Link, said
 from gtsd.migrate.errors import BadUsage, MigrationError
 from gtsd.migrate.files import Migration, read_folder
+from gtsd.migrate.owner import owner_settings
 from gtsd.migrate.plan import PHASES, explain, select, select_undo
-from gtsd.settings import TABLE, Problem, Settings, SettingsError
-from gtsd.settings_reading import collect
-from gtsd.settings_rules import broken
+from gtsd.settings import Settings
 
 # In a checkout; a release says where its own are.
 DEFAULT_FOLDER = Path(__file__).parents[3] / "migrations"
-# The settings that a migration reads: it runs without the secrets that only the API needs.
-_OURS = ("APP_ENV", "DATABASE_URL", "APP_VERSION")
 
 _EPILOG = """\
 DATABASE_URL (or DATABASE_URL_FILE, or a systemd credential) names PostgreSQL itself, not a pooler.
@@ -124,7 +121,7 @@ class _Call(NamedTuple):
 def main(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Do what the parsed arguments say; returns the exit code. Raises SettingsError."""
     try:
-        call = _Call(args, _settings(environ), environ)
+        call = _Call(args, owner_settings(environ), environ)
         sys.stdout.write(_COMMANDS[args.migrate_command](call) + "\n")
     except MigrationError as error:
         _say(str(error))
@@ -133,22 +130,6 @@ def main(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         _say(f"the database said: {said(error)}")
         return MigrationError.exit_code
     return 0
-
-
-def _settings(environ: Mapping[str, str]) -> Settings:
-    """The few that count here, held to the same rules as in the API; raises SettingsError."""
-    values, problems = collect(TABLE, environ)
-    settings = Settings(**values)
-    names = {setting.field: setting.env for setting in TABLE}
-    problems += [
-        Problem(names[field].name, sentence, names[field].assignment)
-        for field, sentence in broken(settings)
-    ]
-    # The first one of a variable; what follows from it is not news.
-    ours = {p.variable: p for p in reversed(problems) if p.variable in _OURS}
-    if ours:
-        raise SettingsError(list(ours.values()))
-    return settings
 
 
 def _say(line: str) -> None:

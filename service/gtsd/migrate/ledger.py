@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from gtsd.migrate.connection import Link
 from gtsd.migrate.errors import Drift
 from gtsd.migrate.files import Migration
 
@@ -48,7 +47,14 @@ class Entry(NamedTuple):
     gtsd_version: str
 
 
-def read(link: Link) -> list[Entry]:
+class Reader(Protocol):
+    """What can be asked: a link, or a transaction of somebody who only wants to know."""
+
+    def rows(self, sql: str, parameters: Sequence[Any] = (), /) -> list[tuple[Any, ...]]:
+        """What a query finds."""
+
+
+def read(link: Reader) -> list[Entry]:
     """In order of number; empty where there is no table yet."""
     if link.rows("SELECT to_regclass(%s)", [TABLE])[0][0] is None:
         return []
@@ -86,7 +92,7 @@ def compare(entries: Sequence[Entry], migrations: Sequence[Migration]) -> list[s
     return problems
 
 
-def pending(link: Link, migrations: Sequence[Migration]) -> list[Migration]:
+def pending(link: Reader, migrations: Sequence[Migration]) -> list[Migration]:
     """What is not applied yet, in order; raises Drift where the two disagree."""
     entries = read(link)
     if problems := compare(entries, migrations):

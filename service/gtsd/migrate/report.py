@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gtsd.migrate import ledger
@@ -56,6 +56,11 @@ def _state(entry: Entry | None, migration: Migration | None, last: int) -> str:
 def as_table(records: Sequence[dict[str, Any]]) -> str:
     """For people: aligned columns, a dash where there is nothing to say."""
     columns = ("name", "phase", "state", "applied_at", "duration_ms", "applied_by", "gtsd_version")
+    return aligned(columns, records)
+
+
+def aligned(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
+    """A table with a line of headings; other keys of the records are left out."""
     rows = [["-" if record[c] is None else str(record[c]) for c in columns] for record in records]
     cells = [list(columns), *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

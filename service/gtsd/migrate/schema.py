@@ -12,13 +12,18 @@ from pathlib import Path
 
 from psycopg2 import extensions
 
-from gtsd.migrate import ledger
 from gtsd.migrate.errors import Drift, MigrationError
 
 FILE = "schema.sql"
 _HEAD = "-- The schema at head, written by `make schema`. It is changed by migrations only.\n\n"
 # What differs between servers or runs, and says nothing about the schema.
 _NOISE = re.compile(r"--|SET |SELECT pg_catalog\.set_config\(|\\(un)?restrict ")
+# What commands make for themselves beside all migrations: the ledger of those, the lease, and the
+# ledger of releases with its trigger's function, which pg_dump cannot be told to leave out.
+_NOT_SCHEMA = ("public.gtsd_migrations", "public.gtsd_deploy_lease", "public.gtsd_deploys")
+_NOT_SCHEMA_EITHER = re.compile(
+    r"^CREATE FUNCTION public\.gtsd_deploys_\w+\(\).*?^\$\$;$", re.MULTILINE | re.DOTALL
+)
 _TIMEOUT = 120.0
 _DIFF_LINES = 60
 
@@ -37,7 +42,7 @@ def find_pg_dump() -> str:
 
 
 def dump(database_url: str, environ: Mapping[str, str], pg_dump: str | None = None) -> str:
-    """All of the schema but the ledger, without owners, rights and comments of the tool."""
+    """What migrations make of the schema, without owners, rights and comments of the tool."""
     parts = extensions.parse_dsn(database_url)
     # The command line can be read by everybody on the machine, the environment cannot.
     secret = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
@@ -48,7 +53,7 @@ def dump(database_url: str, environ: Mapping[str, str], pg_dump: str | None = No
         "--no-privileges",
         "--no-password",
         "--lock-wait-timeout=5s",
-        f"--exclude-table={ledger.TABLE}",
+        *(f"--exclude-table={table}" for table in _NOT_SCHEMA),
         f"--dbname={extensions.make_dsn(**parts)}",
     ]
     try:
@@ -71,7 +76,7 @@ def normalise(text: str) -> str:
     """Drop the noise, squeeze blank lines; the bodies of functions keep their comments."""
     lines: list[str] = []
     inside = False
-    for line in text.splitlines():
+    for line in _NOT_SCHEMA_EITHER.sub("", text).splitlines():
         if not inside and _NOISE.match(line):
             continue
         # A body is quoted by dollars: an odd number of them on a line opens or closes it.
