@@ -37,7 +37,7 @@ from gtsd.web.tokens import AccessTokens
 
 _BACKLOG: Final = 1024
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
-# Longer than a proxy keeps an idle connection to us (nginx: keepalive_timeout 5s in our role), so
+# Longer than a proxy keeps an idle connection to us (nginx: keepalive_timeout 2s in our role), so
 # that it is the proxy who closes it.
 _IDLE_S: Final = 6.0
 
