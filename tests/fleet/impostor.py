@@ -42,11 +42,26 @@ def play(role: Role) -> list[str]:
     """What each client that came did: ``trusted: …`` or ``refused: …``."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(1)
+        port = server.getsockname()[1]
+        opened = _open(role, port)
         try:
-            _turn(role, server.getsockname()[1])
+            _turn(role, port)
             return _meet(server, role)
         finally:
             subprocess.run([*role["nft"], "delete", "table", "ip", TABLE], check=False)
+            subprocess.run([*role["nft"], *opened], check=False)
+
+
+def _open(role: Role, port: int) -> list[str]:
+    """Let the turned connections out, which the host's firewall takes for ones to another host.
+
+    Gives what takes the rule away again.
+    """
+    chain = ["rule", "inet", "gtsd", "output"]
+    rule = ["ip", "daddr", "127.0.0.1", "tcp", "dport", str(port), "accept"]
+    command = [*role["nft"], "--echo", "--handle", "insert", *chain, *rule]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return ["delete", *chain, "handle", said.rsplit("handle ", 1)[1].split()[0]]
 
 
 def _turn(role: Role, port: int) -> None:
@@ -90,6 +105,8 @@ def _stimulate(command: list[str]) -> None:
 def _greeted(client: socket.socket, role: Role) -> str:
     if role["protocol"] == "postgresql":
         asked = _request(client)
+        if asked is None:
+            return "refused: closed before a word"
         if asked not in {SSL_REQUEST, GSS_REQUEST}:
             return "trusted: it asked for no TLS"
         client.sendall(b"S" if role["identity"] else b"N")
@@ -107,14 +124,14 @@ def _greeted(client: socket.socket, role: Role) -> str:
         return _said(safe.recv(4096))
 
 
-def _request(client: socket.socket) -> int:
-    """PostgreSQL's first words; one for GSSAPI is declined, and the next one counts."""
-    code = 0
+def _request(client: socket.socket) -> int | None:
+    """PostgreSQL's first words, None for none; one for GSSAPI is declined, and the next one counts."""
+    code = None
     for _ in range(2):
         length_and_code = client.recv(8)
         if len(length_and_code) < 8:
             break
-        code = struct.unpack("!ii", length_and_code)[1]
+        code = int(struct.unpack("!ii", length_and_code)[1])
         if code != GSS_REQUEST:
             break
         client.sendall(b"N")
