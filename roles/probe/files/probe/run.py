@@ -1,0 +1,291 @@
+"""The client itself: a request every so often, whatever became of those before.
+
+The rate is kept without regard to the answers, and a duration counts from when its request was due:
+a server that stalls is seen as slow by everybody who would have come meanwhile, and not only by the
+one that happened to wait (Gil Tene calls the mistake coordinated omission).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from probe.errors import Failure, ProbeError, Reason
+from probe.exchange import Ask, Exchange, Reply, Trip
+from probe.figures import Figures
+from probe.folder import Folder, Working
+from probe.mix import Mix, Planned
+from probe.people import People, Person, read_people
+from probe.wire import Protocol, Target
+
+# What is not answered by then is a backlog that the machine of the client would suffer from.
+_MOST_IN_FLIGHT: Final = 1000
+_LONG_READ_EVERY_S: Final = 8.0
+# The API takes ten of them a minute from one address.
+_RENEWALS_EVERY_S: Final = 7.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes. ``rate`` is a second's requests, ``writes`` a share; None has no bound."""
+
+    to: Target
+    folder: Path
+    rate: float
+    writes: float
+    accounts: int
+    accounts_file: Path | None
+    mail_domain: str
+    seconds: float | None
+    requests: int | None
+    longest: float
+
+
+class Run:
+    """One run, from the first account to the last word."""
+
+    def __init__(self, options: Options, working: Working) -> None:
+        self._options = options
+        self._working = working
+        self._exchange = Exchange(options.to)
+        self._people = People(self._exchange, self._say)
+        self._figures = Figures()
+        self._stopping = asyncio.Event()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._phase = "preparing"
+        self._doing = "calling for the first time"
+        self._began = time.time()
+        self._clock = time.monotonic()
+        self._late_s = 0.0
+        self._left: list[str] = []
+        self._fault: BaseException | None = None
+
+    def _say(self, doing: str) -> None:
+        self._doing = doing
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        self._working.tell(
+            {
+                "phase": self._phase,
+                "doing": self._doing,
+                "started": round(self._began, 3),
+                "seconds": round(now - self._clock, 1),
+                "rate": self._options.rate,
+                "in_flight": len(self._flights),
+                "accounts": len(self._people.all),
+                "accounts_left": self._left,
+                # How late the client itself was: a busy controller is no slow API.
+                "late": round(self._late_s, 3),
+                **self._figures.told(now),
+            }
+        )
+
+    async def run(self) -> list[str]:
+        """Until it is told to stop or has done what was wanted; returns accounts that are left.
+
+        Raises ProbeError where the API cannot be called at all.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        telling = asyncio.create_task(self._tell_each_second())
+        try:
+            protocols = await self._until_stopped(self._prepare())
+            if protocols is not None:
+                await self._measure(protocols)
+        finally:
+            await self._end(telling)
+        return self._left
+
+    async def _until_stopped(self, work: Any) -> Any:
+        """Its result, or None where the run was stopped before."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            return await task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return None
+
+    async def _prepare(self) -> list[Protocol]:
+        """Which protocols there are, once accounts are ready for requests."""
+        options = self._options
+        name = f"{options.to.scheme}://{options.to.authority}"
+        first, trip = Ask("GET", "/health", protocol=Protocol.HTTP2), Trip(Protocol.HTTP2)
+        try:
+            reply: Reply = await self._exchange.send(first, trip)
+            Planned("first", "/health", first, 200, _has_status).judge(reply)
+        except Failure as failure:
+            raise ProbeError(
+                f"{name} does not answer as the API does, {failure.reason}: {failure.text}. "
+                "Look at --url, --ca and --address, and whether the API is well."
+            ) from failure
+        given = read_people(options.accounts_file) if options.accounts_file else []
+        try:
+            await self._people.open(options.accounts, options.mail_domain, given)
+        except Failure as failure:
+            raise ProbeError(
+                f"{name} has no accounts for this client, {failure.reason}: {failure.text}"
+            ) from failure
+        return list(Protocol) if trip.protocol is Protocol.HTTP2 else [Protocol.HTTP11]
+
+    async def _measure(self, protocols: list[Protocol]) -> None:
+        self._phase, self._doing = "running", "calling"
+        mix = Mix(self._people.all, self._options.writes, protocols)
+        beside = [
+            asyncio.create_task(self._repeat(mix.slow_upload, 0.0)),
+            asyncio.create_task(self._repeat(mix.long_read, _LONG_READ_EVERY_S)),
+            asyncio.create_task(self._renew_tokens()),
+        ]
+        for task in beside:
+            task.add_done_callback(self._landed)
+        try:
+            await self._pace(mix)
+            self._phase, self._doing = "stopping", "waiting for the last answers"
+            self._stopping.set()
+            await asyncio.gather(*beside, *self._flights)
+        finally:
+            for task in [*beside, *self._flights]:
+                task.cancel()
+            await asyncio.gather(*beside, *self._flights, return_exceptions=True)
+
+    async def _pace(self, mix: Mix) -> None:
+        """Begin each request when it is due; raises what a request raised that is no Failure."""
+        for due in self._dues():
+            if (wait := due - time.monotonic()) > 0:
+                await self._pause(wait)
+            if self._stopping.is_set():
+                break
+            self._late_s = max(self._late_s, time.monotonic() - due)
+            planned = mix.next()
+            if len(self._flights) >= _MOST_IN_FLIGHT:
+                text = f"{_MOST_IN_FLIGHT} requests are without an answer"
+                failure = Failure(Reason.NOT_SENT, text)
+                self._count(planned, due, due, Trip(planned.ask.protocol), None, failure)
+                continue
+            flight = asyncio.create_task(self._fly(planned, due))
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
+            # Where several are due at once, answers are read in between.
+            await asyncio.sleep(0)
+
+    def _dues(self) -> Iterator[float]:
+        options, start = self._options, time.monotonic()
+        longest = min(options.longest, options.seconds or options.longest)
+        number = 0
+        while number < (options.requests or number + 1) and number / options.rate < longest:
+            yield start + number / options.rate
+            number += 1
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        if not flight.cancelled() and (error := flight.exception()) is not None:
+            self._fault = error
+            self._stopping.set()
+
+    async def _fly(self, planned: Planned, due: float) -> None:
+        """One request; what becomes of it goes into the history."""
+        started = time.monotonic()
+        trip, reply, failure = Trip(planned.ask.protocol), None, None
+        try:
+            reply = await self._exchange.send(planned.ask, trip)
+            planned.judge(reply)
+        except Failure as found:
+            failure = found
+        self._count(planned, due, started, trip, reply.status if reply else None, failure)
+
+    def _count(
+        self,
+        planned: Planned,
+        due: float,
+        started: float,
+        trip: Trip,
+        status: int | None,
+        failure: Failure | None,
+    ) -> None:
+        now = time.monotonic()
+        epoch = time.time() - now
+        row = {
+            "scheduled": round(epoch + due, 4),
+            "started": round(epoch + started, 4),
+            "seconds": round(now - due, 5),
+            "kind": planned.kind,
+            "slow": planned.slow,
+            "protocol": trip.protocol,
+            "connection": "kept" if trip.kept else "fresh",
+            "method": planned.ask.method,
+            "route": planned.route,
+            "status": status,
+            "address": trip.address,
+            "write": planned.write,
+            "reason": failure.reason if failure else None,
+            "failure": failure.text if failure else None,
+        }
+        self._working.keep(row)
+        self._figures.add(row, now)
+
+    async def _repeat(self, plan: Callable[[], Planned], every_s: float) -> None:
+        """One at a time, the next when the last has ended and the time has come."""
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            await self._fly(plan(), began)
+            await self._pause(began + max(every_s, 0.5) - time.monotonic())
+
+    async def _renew_tokens(self) -> None:
+        while not self._stopping.is_set():
+            due: list[Person] = [person for person in self._people.all if person.due]
+            if due:
+                await self._renew(min(due, key=lambda person: person.renewed))
+            await self._pause(_RENEWALS_EVERY_S)
+
+    async def _renew(self, person: Person) -> None:
+        ask = Ask("POST", "/auth/refresh", {"refreshToken": person.refresh_token})
+        planned = Planned(
+            "renewal", "/auth/refresh", ask, 200, lambda body: person.signed_in(body["data"])
+        )
+        await self._fly(planned, time.monotonic())
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), max(seconds, 0.0))
+
+    async def _tell_each_second(self) -> None:
+        while True:
+            self._tell()
+            await asyncio.sleep(1.0)
+
+    async def _end(self, telling: asyncio.Task[None]) -> None:
+        self._phase = "stopping"
+        self._say("deleting accounts")
+        self._left = await self._people.delete()
+        await self._exchange.links.close()
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        self._phase = "ended"
+        self._say("done")
+        if self._fault is not None:
+            raise self._fault
+
+
+def _has_status(body: Any) -> None:
+    body["status"]
+
+
+def run(options: Options) -> list[str]:
+    """See ``Run.run``."""
+    working = Working(Folder(options.folder))
+    try:
+        return asyncio.run(Run(options, working).run())
+    finally:
+        working.close()
