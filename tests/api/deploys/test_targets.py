@@ -81,8 +81,8 @@ def test_a_rollback_goes_to_the_newest_good_one_that_is_there(
     words = ("--token", token, "--event", "marked_bad", "--version", "1.3.0")
     assert deploys("record", *words).status == 0
     assert target(deploys, fleet) == "1.2.0"
-    words = ("--current", "1.4.0", "--available", "1.3.0,1.1.0,0.9.0")
-    answer = deploys("target", *words, "--releases-folder", str(fleet.place))
+    given = ("--current", "1.4.0", "--available", "1.3.0,1.1.0,0.9.0")
+    answer = deploys("target", *given, "--releases-folder", str(fleet.place))
     assert answer.facts["target"] == "1.1.0"
     assert [each["version"] for each in answer.facts["passed_over"]] == ["0.9.0", "1.3.0", "1.2.0"]
     reasons = [each["why"] for each in answer.facts["passed_over"]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtsd.deploys.history import EVENTS, Verdict, stories
-from gtsd.deploys.rollback import Choice, choose, needs_old_shape, not_shipped
+from gtsd.deploys.rollback import Choice, PassedOver, choose, needs_old_shape, not_shipped
 from gtsd.migrate.ledger import Entry
 from tests.unit.deploys.test_history import ledger
 
@@ -91,7 +91,7 @@ def test_a_named_release_may_be_newer_but_not_the_one_that_runs() -> None:
     )
     assert choose("1.1.0", VERSIONS, known, fit, "1.2.0") == Choice("1.2.0", [])
     same = choose("1.1.0", VERSIONS, known, fit, "1.1.0")
-    assert same == Choice(None, [("1.1.0", "it is the release that runs")])
+    assert same == Choice(None, [PassedOver("1.1.0", "it is the release that runs")])
     began = choose("1.1.0", VERSIONS, stories(ledger(("started", "1.3.0"))), fit, "1.3.0")
     assert began.passed_over[0].why == "it never served: the ledger has no success of it"
 
