@@ -82,6 +82,8 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--accounts", type=_whole(1, "8"), help="to open; by the rate when not given")
     add("--accounts-file", type=Path, help="accounts that exist already")
     add("--mail-domain", default="probe.invalid", help="of the accounts' addresses")
+    add("--slow", type=_number(0, 9, "6"), default=6.0,
+        help="seconds that one upload and one read at a time take; 0 makes none")  # fmt: skip
     bound = parser.add_mutually_exclusive_group()
     bound.add_argument("--seconds", type=_number(1, 86400, "60"), help="to run")
     bound.add_argument("--requests", type=_whole(1, "20000"), help="to make")
@@ -108,6 +110,7 @@ def _run(options: argparse.Namespace) -> str:
             seconds=options.seconds,
             requests=options.requests,
             longest=options.longest,
+            slow=options.slow,
         )
     )
     if left:

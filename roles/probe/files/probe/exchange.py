@@ -20,8 +20,7 @@ PATIENCE_S: Final = 10.0
 _AGENT: Final = "gtsd-release-probe"
 # A server that takes leave each time has none to give.
 _LEAVES: Final = 3
-# Of a long answer, at a few kB each.
-_SIPS: Final = 50
+_SIP_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,18 @@ class Exchange:
     async def _over(self, link: Link, ask: Ask) -> Reply:
         link.begin()
         answer = await link.connection.handle_async_request(self._request(ask))
-        chunks, hurry = [], time.monotonic() + ask.sip_s
+        headers = {name.decode().lower(): value.decode() for name, value in answer.headers}
+        # Of an answer without a length, a sip is taken to be a fiftieth.
+        pause, hurry = ask.sip_s / int(headers.get("content-length", 0) or 50 * _SIP_BYTES), 0.0
+        chunks = []
         try:
             async for chunk in answer.stream:  # type: ignore[union-attr]  # an async one's is async
                 chunks.append(chunk)
+                hurry = hurry or time.monotonic() + ask.sip_s
                 if ask.sip_s and time.monotonic() < hurry:
-                    await asyncio.sleep(ask.sip_s / _SIPS)
+                    await asyncio.sleep(pause * len(chunk))
         finally:
             await answer.aclose()
-        headers = {name.decode().lower(): value.decode() for name, value in answer.headers}
         return Reply(answer.status, headers, b"".join(chunks))
 
     def _request(self, ask: Ask) -> httpcore2.Request:

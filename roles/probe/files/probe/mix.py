@@ -21,8 +21,6 @@ _EVIDENCE: Final = 0.3
 _OWN: Final = 1 / 7
 # Far from today, so that the answers about today stay as small as a person's.
 _DAYS: Final = 300
-_DRIP_S: Final = 6.0
-_SIP_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,12 @@ class Mix:
     """Plans one request after the other, for each person in turn."""
 
     def __init__(
-        self, people: Sequence[Person], writes: float, protocols: Sequence[Protocol]
+        self, people: Sequence[Person], writes: float, protocols: Sequence[Protocol], slow_s: float
     ) -> None:
         self._people = people
         self._writes = writes
         self._protocols = protocols
+        self._slow_s = slow_s
         self._chance = random.Random()  # noqa: S311 - nothing that has to be secret
         self._turn = 0
 
@@ -108,13 +107,13 @@ class Mix:
     def slow_upload(self) -> Planned:
         """A write whose body takes some seconds to come in."""
         person, way = self._someone()
-        return _new_task(person, replace(way, fresh=True, drip_s=_DRIP_S), "slow upload", 100)
+        return _new_task(person, replace(way, fresh=True, drip_s=self._slow_s), "slow upload", 100)
 
     def long_read(self) -> Planned:
         """The longest answer that there is, to a client that takes its time."""
         _, way = self._someone()
         person = self._people[0]
-        ask = replace(way, path="/auth/me/export", token=person.token, sip_s=_SIP_S)
+        ask = replace(way, path="/auth/me/export", token=person.token, sip_s=self._slow_s)
 
         def check(body: Any) -> None:
             _same("email", body["data"]["account"][0]["email"], person.email)

@@ -33,7 +33,9 @@ _RENEWALS_EVERY_S: Final = 7.5
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes. ``rate`` is a second's requests, ``writes`` a share; None has no bound."""
+    """How a run goes. ``rate`` is a second's requests, ``writes`` a share, ``slow`` the seconds of
+    the requests that take their time (0: there are none); None has no bound.
+    """
 
     to: Target
     folder: Path
@@ -45,6 +47,7 @@ class Options:
     seconds: float | None
     requests: int | None
     longest: float
+    slow: float
 
 
 class Run:
@@ -134,6 +137,8 @@ class Run:
         given = read_people(options.accounts_file) if options.accounts_file else []
         try:
             await self._people.open(options.accounts, options.mail_domain, given)
+            if options.slow:
+                await self._people.fill()
         except Failure as failure:
             raise ProbeError(
                 f"{name} has no accounts for this client, {failure.reason}: {failure.text}"
@@ -142,12 +147,14 @@ class Run:
 
     async def _measure(self, protocols: list[Protocol]) -> None:
         self._phase, self._doing = "running", "calling"
-        mix = Mix(self._people.all, self._options.writes, protocols)
-        beside = [
-            asyncio.create_task(self._repeat(mix.slow_upload, 0.0)),
-            asyncio.create_task(self._repeat(mix.long_read, _LONG_READ_EVERY_S)),
-            asyncio.create_task(self._renew_tokens()),
-        ]
+        options = self._options
+        mix = Mix(self._people.all, options.writes, protocols, options.slow)
+        beside = [asyncio.create_task(self._renew_tokens())]
+        if options.slow:
+            beside += [
+                asyncio.create_task(self._repeat(mix.slow_upload, 0.0)),
+                asyncio.create_task(self._repeat(mix.long_read, _LONG_READ_EVERY_S)),
+            ]
         for task in beside:
             task.add_done_callback(self._landed)
         try:

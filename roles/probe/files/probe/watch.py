@@ -68,7 +68,7 @@ def sentence(row: dict[str, Any]) -> str:
     where = f" at {row['address']}" if row["address"] else ""
     return (
         f"{at} UTC {row['method']} {row['route']} ({row['kind']}, {row['protocol']}, "
-        f"{row['connection']} connection{where}): {row['reason']}, {row['failure']}"
+        f"{row['connection']} connection{where}): {row['reason']}, {row['failure'].rstrip('.')}"
     )
 
 
