@@ -70,9 +70,16 @@ wheel: ## Build dist/gtsd-….whl.
 	@$(environment) build
 	@$(call python,build) -m build --wheel --no-isolation --outdir dist .
 
-release: ## Build dist/gtsd-VERSION.tar.gz, all that a host needs; VERSION=1.4.0 for another version.
+version = $(if $(VERSION),--version "$(VERSION)")
+# What the shell of the caller has under this name is seldom ours.
+signed_by = $(if $(findstring command,$(origin ENVIRONMENT)),$(ENVIRONMENT))
+
+release: ## Build dist/gtsd-VERSION.tar.gz, signed by the key of ENVIRONMENT=production; VERSION=1.4.0 for another.
 	@$(environment) build
-	@$(call python,build) requirements/release.py $(if $(VERSION),--version "$(VERSION)")
+	@$(if $(signed_by),$(environment) ansible)
+	@$(call python,build) -m requirements.release $(version)
+	@$(call python,$(if $(signed_by),ansible,build)) -m requirements.release_signature $(version) \
+		$(if $(signed_by),--environment "$(signed_by)")
 
 audit: ## Look up known vulnerabilities of what production runs.
 	@$(environment) audit

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Builds dist/gtsd-VERSION.tar.gz, all that a host needs to run that version: `make release`.
 
-Run by the Python of .venvs/build. The same commit gives the same bytes. What is inside:
+Run by the Python of .venvs/build. The same commit gives the same bytes; release_signature.py signs
+them. What is inside:
 
     release.json            version, commit, Pythons, and the SHA-256 of every other file
+    sbom.json               each wheel with its version and SHA-256, in CycloneDX
     release.env             APP_VERSION and GIT_SHA, read by the units after gtsd.env
     wheels/                 the service and all that it needs, for every Python named below
     requirements-3.NN.txt   what to install of it with that Python, each with its hash
@@ -11,11 +13,13 @@ Run by the Python of .venvs/build. The same commit gives the same bytes. What is
     bin/gtsd                the operators' command
     README.md               what the units say and why
     etc/                    units, users and links, in their places below /etc
+
+Beside it are gtsd-VERSION.tar.gz.sha256, for `sha256sum --check`, and gtsd-VERSION.cdx.json, the
+same as sbom.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
 import json
@@ -31,13 +35,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
+from requirements.release_names import ROOT, archive_of, parser, signature_of
+from requirements.release_sbom import parts, sbom
+
 # Of Debian 12 and of Debian 13.
 PYTHONS: Final = ("3.11", "3.13")
 # The older of the two has glibc 2.36; wheels for what is older run there as well.
 _GLIBC: Final = range(36, 4, -1)
-# It becomes a folder, an instance of a unit and a Python version.
-VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+((a|b|rc|\.dev|\.post)[0-9]+)?")
 # Where each kind of file in systemd/ belongs on a host; of others nothing is shipped.
 _PLACES: Final = {
     "*.service": "etc/systemd/system",
@@ -54,20 +58,17 @@ _PLACES: Final = {
 
 def main(arguments: Sequence[str]) -> int:
     """Build it and print its path and digest."""
-    parser = argparse.ArgumentParser("make release", description="Build a release's archive.")
-    parser.add_argument("--version", help="default: that of pyproject.toml")
-    parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where to put it")
-    given = parser.parse_args(arguments)
-    version = given.version or project_version()
-    if not VERSION.fullmatch(version):
-        parser.error(f"VERSION must be like 1.4.0 or 1.4.0rc1, not {version!r}")
-    archive = build(version, given.folder)
+    given = parser("Build a release's archive.").parse_args(arguments)
+    archive = build(given.version, given.folder)
     sys.stdout.write(f"{archive}\nsha256 {digest(archive)}\n")
     return 0
 
 
 def build(version: str, folder: Path) -> Path:
-    """The finished archive, in the folder; it appears there whole or not at all."""
+    """The finished archive, in the folder; it appears there whole or not at all.
+
+    A signature that lies there of other bytes under that version is removed.
+    """
     sha, when = commit()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -75,17 +76,32 @@ def build(version: str, folder: Path) -> Path:
         release.mkdir()
         add_wheels(release, service_wheel(version, when, Path(temporary)), folder / "wheels")
         add_files(release)
+        wheels = {file.name: digest(file) for file in (release / "wheels").iterdir()}
+        bill = sbom(version, wheels, direct_dependencies(), when)
+        (release / "sbom.json").write_text(bill)
         (release / "release.env").write_text(f"APP_VERSION={version}\nGIT_SHA={sha}\n")
         add_description(release, version, sha)
         packed = Path(temporary, "packed")
         pack(release, packed, when)
-        return packed.replace(folder / f"gtsd-{version}.tar.gz")
+        archive = publish(packed, archive_of(version, folder))
+    (folder / f"gtsd-{version}.cdx.json").write_text(bill)
+    return archive
 
 
-def project_version() -> str:
-    """What pyproject.toml says."""
+def publish(packed: Path, archive: Path) -> Path:
+    """Put the archive into its place, and its digest beside it."""
+    fresh = digest(packed)
+    if not archive.exists() or digest(archive) != fresh:
+        signature_of(archive).unlink(missing_ok=True)
+    packed.replace(archive)
+    archive.with_name(f"{archive.name}.sha256").write_text(f"{fresh}  {archive.name}\n")
+    return archive
+
+
+def direct_dependencies() -> set[str]:
+    """The packages that the service itself asks for, out of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
+    return {re.split(r"[\[<>=!~; ]", line)[0] for line in project["dependencies"]}
 
 
 def commit() -> tuple[str, int]:
@@ -149,8 +165,7 @@ def downloaded(python: str, cache: Path) -> list[Path]:
 
 def requirement(wheel: Path) -> str:
     """``name==version``, from the name of its file."""
-    name, version = wheel.name.split("-")[:2]
-    return f"{name.replace('_', '-').lower()}=={version}"
+    return "==".join(parts(wheel.name))
 
 
 def add_files(release: Path) -> None:
