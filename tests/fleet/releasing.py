@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.fleet.machines import rehearsal
+from tests.fleet.machines.commands import run
 from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
@@ -43,8 +43,18 @@ def build(fleet: TestedFleet, version: str, edits: Sequence[Edit] = ()) -> str:
         shutil.copy(PROJECT / "pyproject.toml", tree)
         for edit in edits:
             _apply(edit, tree / edit.file)
-        rehearsal.build_release(fleet.name, version, tree)
+        _make(tree, version, fleet.state)
     return version
+
+
+def _make(tree: Path, version: str, state: Path) -> None:
+    """As `make release` does, in another tree."""
+    python = PROJECT / ".venvs" / "build" / "bin" / "python"
+    folder = PROJECT / "dist"
+    words = [python, "-m", "requirements.release", "--version", version, "--folder", folder]
+    run(*words, env={"PYTHONPATH": str(tree)})
+    archive = folder / f"gtsd-{version}.tar.gz"
+    shutil.move(archive, state / archive.name)
 
 
 def _apply(edit: Edit, file: Path) -> None:

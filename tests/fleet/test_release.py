@@ -1,0 +1,83 @@
+"""A release goes over the hosts and nobody notices; a bad one goes back, or never gets that far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.machines.plays import Play
+from tests.fleet.machines.tested import TestedFleet
+from tests.fleet.releasing import (
+    Outside,
+    build,
+    current,
+    kept_otherwise,
+    outside,
+    processes,
+)
+
+pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(1800)]
+
+RATE = 40.0
+# Seconds, of two hosts with two instances each.
+RELEASE, ROLLBACK = 60.0, 20.0
+SLOWER = 2.0
+
+
+def release(fleet: TestedFleet, version: str, *more: str, **options: float) -> Play:
+    """As an operator does it."""
+    return fleet.play("release.yml", "-e", f"version={version}", *more, **options)
+
+
+@pytest.fixture(scope="module")
+def base(fleet: TestedFleet) -> str:
+    """What all hosts run at the start."""
+    (version,) = set(current(fleet).values())
+    return version
+
+
+@pytest.fixture(scope="module")
+def good(fleet: TestedFleet) -> list[str]:
+    """Two good releases."""
+    return [build(fleet, "1.1.0"), build(fleet, "1.2.0")]
+
+
+@pytest.fixture
+def watched(fleet: TestedFleet, tmp_path: Path) -> Iterator[Outside]:
+    """A client outside."""
+    with outside(fleet, tmp_path, RATE) as client:
+        yield client
+
+
+def test_two_releases_and_two_rollbacks_cost_nobody_a_request(
+    fleet: TestedFleet, base: str, good: list[str], watched: Outside
+) -> None:
+    """No failed request, every confirmed write kept once, and both within their time."""
+    time.sleep(20)
+    steady = watched.p99(time.time() - 20, time.time())
+    spans = []
+    for version in good:
+        began = time.time()
+        forward = release(fleet, version)
+        assert forward.rc == 0, forward.stdout[-4000:]
+        assert set(current(fleet).values()) == {version}
+        spans.append((f"release of {version}", forward.seconds, watched.p99(began, time.time())))
+        back = fleet.play("rollback.yml")
+        assert back.rc == 0, back.stdout[-4000:]
+        assert set(current(fleet).values()) == {base}
+        spans.append((f"rollback from {version}", back.seconds, 0.0))
+    print(f"steady p99 {steady:.3f} s", *spans, watched.now, sep="\n")  # noqa: T201
+    assert watched.failures() == {}
+    assert kept_otherwise(fleet, watched.folder) == {}
+
+
+def test_the_same_release_again_changes_nothing(fleet: TestedFleet, good: list[str]) -> None:
+    """Nor does it restart anything."""
+    assert release(fleet, good[1]).rc == 0
+    before = processes(fleet)
+    again = release(fleet, good[1])
+    assert (again.rc, again.changes) == (0, [])
+    assert processes(fleet) == before
