@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+_CREDENTIAL = re.compile(
+    r"^--property=LoadCredential=(\w+):/etc/gtsd/credentials/(\w+)$", re.MULTILINE
+)
 _OWNER = {"database_url": "owner_database_url"}
 
 

@@ -74,3 +74,13 @@ def test_the_dump_of_the_schema_is_the_same_with_and_without_them(
     rows(database_url, by_hand)
     assert "by_hand" in schema.dump(database_url, os.environ)
     assert "gtsd_deploy" not in schema.dump(migrated_database_url, os.environ)
+
+
+def test_a_database_that_refuses_is_exit_code_1(database_url: str, deploys: Deploys) -> None:
+    """In its own words, and with what tells whether anything was done."""
+    acquired(deploys)
+    rows(database_url, "REVOKE SELECT ON gtsd_deploy_lease FROM CURRENT_USER")
+    answer = deploys("lease")
+    assert answer.status == 1
+    assert answer.facts["error"].startswith("the database said: permission denied for table gtsd_")
+    assert "`gtsd deploys lease` and `ledger` tell what is done" in answer.errors

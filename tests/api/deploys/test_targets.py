@@ -160,3 +160,12 @@ def test_files_that_are_not_the_databases_are_refused_as_migrate_does(
     answer = deploys("contract-check", *words)
     assert answer.status == 4
     assert answer.facts["error"].startswith("0001_a.sql was changed after it was applied")
+
+
+def test_a_folder_that_is_not_there_is_bad_usage(deploys: Deploys, fleet: Fleet) -> None:
+    """Otherwise a slip in a path would look like a schema that forbids something."""
+    gone = str(fleet.migrations("9.9.9"))
+    for words in (("tolerates",), ("contract-check", "--running", "1.3.0")):
+        answer = deploys(*words, "--folder", gone)
+        assert answer.status == 2
+        assert answer.errors.startswith(f"--folder: there is no folder {gone}. Example: /opt/")
