@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.machines.commands import say
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.releasing import (
@@ -69,7 +70,8 @@ def test_two_releases_and_two_rollbacks_cost_nobody_a_request(
         assert back.rc == 0, back.stdout[-4000:]
         assert set(current(fleet).values()) == {base}
         spans.append((f"rollback from {version}", back.seconds, 0.0))
-    print(f"steady p99 {steady:.3f} s", *spans, watched.now, sep="\n")  # noqa: T201
+    say("
+".join(map(str, (f"steady p99 {steady:.3f} s", *spans, watched.now, sep="\n")
     assert watched.failures() == {}
     assert kept_otherwise(fleet, watched.folder) == {}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.machines.commands import say
 from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.releasing import Edit, build, current, outside, processes
@@ -84,7 +85,7 @@ def test_what_only_shows_in_service_is_taken_back_everywhere(
         # The control: this client does see what fails.
         assert client.failures().total() > 0
     failed = [row["scheduled"] for row in history(tmp_path) if row["reason"] is not None]
-    print(f"{len(failed)} of {len(history(tmp_path))} requests failed")  # noqa: T201
+    say(f"{len(failed)} of {len(history(tmp_path))} requests failed")
     assert play.rc != 0
     assert f"Release {version} was taken back" in play.stdout, play.stdout[-3000:]
     assert ended - min(failed) < REVERT

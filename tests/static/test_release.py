@@ -131,7 +131,8 @@ def test_every_unit_is_shipped_to_where_systemd_looks(tmp_path: Path, root: Path
     units = {
         p.name for p in (root / "systemd").rglob("*") if p.is_file() and p.parent.name != "bin"
     }
-    assert units - shipped == {"README.md", "gtsd.env.example"}
+    assert units - shipped == {"README.md", "gtsd.env.example", "trial.env"}
+    assert (tmp_path / "trial.env").exists()
     assert (tmp_path / "etc/systemd/system/gtsd-api@.service").exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.]+)", re.MULTILINE)
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[\w, -]+\])?==([\w.]+)", re.MULTILINE)
 _LOCKED = re.compile(
     r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.]+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL
 )

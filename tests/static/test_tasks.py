@@ -77,7 +77,11 @@ def faults(task: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: has a condition of {terms(task['when'])} terms"
 
 
-_OWN = {path.stem for path in Path(__file__).parents[2].glob("roles/*/library/*.py")}
+_OWN = {
+    path.stem
+    for folder in ("library", "action_plugins")
+    for path in Path(__file__).parents[2].glob(f"roles/*/{folder}/*.py")
+}
 
 
 def _own(module: str) -> bool:
