@@ -97,6 +97,19 @@ def test_a_gate_can_look_at_what_came_since(client: Probe) -> None:
         asked(client, since=time.time() - 90)
 
 
+def test_what_came_since_is_found_in_a_long_history(tmp_path: Path) -> None:
+    """Without reading all of it; each request counts, wherever the search begins."""
+    client = Probe(tmp_path)
+    for number in range(5000):
+        client.request(ago=5000.0 - number)
+    client.tell()
+    for ago in (0.5, 3.0, 1234.0, 4999.0, 9999.0):
+        since = time.time() - ago
+        every = [row for row in client.rows if row["scheduled"] + row["seconds"] >= since]
+        assert list(client.folder.rows(since)) == every
+    client.working.close()
+
+
 def test_a_gate_fails_where_requests_are_slow(client: Probe) -> None:
     """The bound is inclusive; without one nothing is too slow."""
     client.tell(p99=0.5)
