@@ -99,11 +99,16 @@ class Exchange:
             (b"accept", b"application/json"),
         ]
 
-    async def send(self, ask: Ask, trip: Trip | None = None) -> Reply:
-        """The answer, whatever its status; ``trip`` is told the way. Raises Failure without one."""
+    async def send(
+        self, ask: Ask, trip: Trip | None = None, patience_s: float = PATIENCE_S
+    ) -> Reply:
+        """The answer, whatever its status; ``trip`` is told the way. Raises Failure without one.
+
+        ``patience_s`` is for all of it, but for what is slow on purpose.
+        """
         trip = trip or Trip(ask.protocol)
         try:
-            async with asyncio.timeout(PATIENCE_S + ask.drip_s + ask.sip_s):
+            async with asyncio.timeout(patience_s + ask.drip_s + ask.sip_s):
                 return await self._send(ask, trip)
         except (TimeoutError, httpcore2.TimeoutException):
             raise Failure(Reason.TIMEOUT, f"no answer within {PATIENCE_S:g} s") from None

@@ -8,9 +8,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, Final
 
 from probe.errors import ProbeError
+
+_BLOCK_BYTES: Final = 65_536
 
 
 class Folder:
@@ -46,12 +48,35 @@ class Folder:
             raise ProbeError(f"No outside client has run in {self.path}.") from None
         return state
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The requests, in the order in which they ended; of a line in writing, nothing."""
-        with self.history.open() as file:
+    def rows(self, since: float | None = None) -> Iterator[dict[str, Any]]:
+        """The requests that ended since, in that order; of a line in writing, nothing."""
+        with self.history.open("rb") as file:
+            if since is not None:
+                _skip(file, since)
             for line in file:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+                if line.endswith(b"\n"):
+                    row: dict[str, Any] = json.loads(line)
+                    if since is None or _ended(row) >= since:
+                        yield row
+
+
+def _ended(row: dict[str, Any]) -> float:
+    return float(row["scheduled"] + row["seconds"])
+
+
+def _skip(file: BinaryIO, since: float) -> None:
+    """Go near the first request that ended since: a gate must not read hours of history."""
+    size = file.seek(0, os.SEEK_END)
+    back = _BLOCK_BYTES
+    while back < size:
+        file.seek(size - back)
+        file.readline()
+        start, line = file.tell(), file.readline()
+        if line.endswith(b"\n") and _ended(json.loads(line)) < since:
+            file.seek(start)
+            return
+        back *= 4
+    file.seek(0)
 
 
 class Working:

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from probe.errors import Failure, ProbeError, Reason
+from probe.errors import Failure, ProbeError
 from probe.exchange import Ask, Exchange, Reply, Trip
 from probe.figures import Figures
+from probe.flight import Flights
 from probe.folder import Folder, Working
 from probe.mix import Mix, Planned
 from probe.people import People, Person, read_people
 from probe.wire import Protocol, Target
 
-# What is not answered by then is a backlog that the machine of the client would suffer from.
-_MOST_IN_FLIGHT: Final = 1000
 _LONG_READ_EVERY_S: Final = 8.0
 # The API takes ten of them a minute from one address.
 _RENEWALS_EVERY_S: Final = 7.5
@@ -59,8 +58,9 @@ class Run:
         self._exchange = Exchange(options.to)
         self._people = People(self._exchange, self._say)
         self._figures = Figures()
+        self._flights = Flights(self._exchange, working, self._figures)
         self._stopping = asyncio.Event()
-        self._flights: set[asyncio.Task[None]] = set()
+        self._flying: set[asyncio.Task[None]] = set()
         self._phase = "preparing"
         self._doing = "calling for the first time"
         self._began = time.time()
@@ -82,7 +82,7 @@ class Run:
                 "started": round(self._began, 3),
                 "seconds": round(now - self._clock, 1),
                 "rate": self._options.rate,
-                "in_flight": len(self._flights),
+                "in_flight": len(self._flying),
                 "accounts": len(self._people.all),
                 "accounts_left": self._left,
                 # How late the client itself was: a busy controller is no slow API.
@@ -161,11 +161,11 @@ class Run:
             await self._pace(mix)
             self._phase, self._doing = "stopping", "waiting for the last answers"
             self._stopping.set()
-            await asyncio.gather(*beside, *self._flights)
+            await asyncio.gather(*beside, *self._flying)
         finally:
-            for task in [*beside, *self._flights]:
+            for task in [*beside, *self._flying]:
                 task.cancel()
-            await asyncio.gather(*beside, *self._flights, return_exceptions=True)
+            await asyncio.gather(*beside, *self._flying, return_exceptions=True)
 
     async def _pace(self, mix: Mix) -> None:
         """Begin each request when it is due; raises what a request raised that is no Failure."""
@@ -176,13 +176,8 @@ class Run:
                 break
             self._late_s = max(self._late_s, time.monotonic() - due)
             planned = mix.next()
-            if len(self._flights) >= _MOST_IN_FLIGHT:
-                text = f"{_MOST_IN_FLIGHT} requests are without an answer"
-                failure = Failure(Reason.NOT_SENT, text)
-                self._count(planned, due, due, Trip(planned.ask.protocol), None, failure)
-                continue
-            flight = asyncio.create_task(self._fly(planned, due))
-            self._flights.add(flight)
+            flight = asyncio.create_task(self._flights.fly(planned, due))
+            self._flying.add(flight)
             flight.add_done_callback(self._landed)
             # Where several are due at once, answers are read in between.
             await asyncio.sleep(0)
@@ -196,57 +191,16 @@ class Run:
             number += 1
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
+        self._flying.discard(flight)
         if not flight.cancelled() and (error := flight.exception()) is not None:
             self._fault = error
             self._stopping.set()
-
-    async def _fly(self, planned: Planned, due: float) -> None:
-        """One request; what becomes of it goes into the history."""
-        started = time.monotonic()
-        trip, reply, failure = Trip(planned.ask.protocol), None, None
-        try:
-            reply = await self._exchange.send(planned.ask, trip)
-            planned.judge(reply)
-        except Failure as found:
-            failure = found
-        self._count(planned, due, started, trip, reply.status if reply else None, failure)
-
-    def _count(
-        self,
-        planned: Planned,
-        due: float,
-        started: float,
-        trip: Trip,
-        status: int | None,
-        failure: Failure | None,
-    ) -> None:
-        now = time.monotonic()
-        epoch = time.time() - now
-        row = {
-            "scheduled": round(epoch + due, 4),
-            "started": round(epoch + started, 4),
-            "seconds": round(now - due, 5),
-            "kind": planned.kind,
-            "slow": planned.slow,
-            "protocol": trip.protocol,
-            "connection": "kept" if trip.kept else "fresh",
-            "method": planned.ask.method,
-            "route": planned.route,
-            "status": status,
-            "address": trip.address,
-            "write": planned.write,
-            "reason": failure.reason if failure else None,
-            "failure": failure.text if failure else None,
-        }
-        self._working.keep(row)
-        self._figures.add(row, now)
 
     async def _repeat(self, plan: Callable[[], Planned], every_s: float) -> None:
         """One at a time, the next when the last has ended and the time has come."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            await self._fly(plan(), began)
+            await self._flights.fly(plan(), began)
             await self._pause(began + max(every_s, 0.5) - time.monotonic())
 
     async def _renew_tokens(self) -> None:
@@ -261,7 +215,7 @@ class Run:
         planned = Planned(
             "renewal", "/auth/refresh", ask, 200, lambda body: person.signed_in(body["data"])
         )
-        await self._fly(planned, time.monotonic())
+        await self._flights.fly(planned, time.monotonic())
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -73,17 +74,8 @@ def sentence(row: dict[str, Any]) -> str:
 
 
 def _failed(folder: Folder, since: float | None) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(r for r in _of(folder, since) if r["reason"] is not None):
-        if number == _SHOWN:
-            return
-        yield row
-
-
-def _of(folder: Folder, since: float | None) -> Iterator[dict[str, Any]]:
-    """Requests that were answered, or given up, since a time."""
-    for row in folder.rows():
-        if since is None or row["scheduled"] + row["seconds"] >= since:
-            yield row
+    failed = (row for row in folder.rows(since) if row["reason"] is not None)
+    return itertools.islice(failed, _SHOWN)
 
 
 def _alive(folder: Folder) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def gate(
         state = _alive(folder)
         requests, failed = state["requests"], state["failed"]
         if since is not None:
-            rows = list(_of(folder, since))
+            rows = list(folder.rows(since))
             requests, failed = len(rows), sum(row["reason"] is not None for row in rows)
         if failed > max_failed:
             told = "; ".join(map(sentence, _failed(folder, since)))
