@@ -1,6 +1,7 @@
 """Writes what is missing of inventories/NAME with fresh secrets: make new-environment NAME=…
 
-Nothing that exists is changed. The vault is encrypted with a password of its own, which stays in
+Nothing that exists is changed. The key that signs releases is among the secrets, its public half on
+the page that hosts are told. The vault is encrypted with a password of its own, which stays in
 inventories/NAME/.vault-password, outside of git; `vault_password.py` beside this hands it out.
 """
 
@@ -16,12 +17,15 @@ from typing import Any, cast
 
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 HERE = Path(__file__).parent
 _PAGES = ("hosts.yml", "group_vars/all/main.yml")
 _VAULT = "group_vars/all/vault.yml"
 _PASSWORD = ".vault-password"  # noqa: S105 - the name of its file
 _BYTES = 32
+_KEY = "gtsd_release_key"
 # They are folders here, or groups and words of Ansible.
 _RESERVED = {"template", "rehearsal", "all", "ungrouped", "localhost"}
 
@@ -41,11 +45,26 @@ def check_name(name: str) -> None:
         )
 
 
-def page(name: str, environment: str) -> str:
+def new_key(comment: str) -> tuple[str, str]:
+    """A key that signs, and its public half, as ssh-keygen writes them."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return private.decode().strip(), f"{public.decode()} {comment}"
+
+
+def page(name: str, environment: str, signer: str) -> str:
     """A page of the template, filled in."""
     kind = "staging" if "staging" in environment or "test" in environment else "production"
     text = (HERE / "template" / name).read_text()
-    return text.replace("{{NAME}}", environment).replace("{{KIND}}", kind)
+    words = {"NAME": environment, "KIND": kind, "SIGNER": signer}
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: words[match[1]], text)
 
 
 def wanted_secrets() -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -55,14 +74,18 @@ def wanted_secrets() -> tuple[Mapping[str, str], Mapping[str, str]]:
     return lists["gtsd_secrets"], lists["gtsd_optional_secrets"]
 
 
-def vault_text() -> str:
-    """The page of secrets before it is encrypted, every required one fresh."""
+def vault_text(key: str) -> str:
+    """The page of secrets before it is encrypted, every required one and the key fresh."""
     required, optional = wanted_secrets()
     lines = ["# Change it by: ansible-vault edit on this file. Nothing here has a default."]
     for name, meaning in required.items():
         lines += [f"# {meaning}", f"{name}: {secrets.token_urlsafe(_BYTES)}"]
     for name, meaning in optional.items():
-        lines += [f"# Optional: {meaning}", f"# {name}:"]
+        lines += [f"# Optional: {meaning}"]
+        if name == _KEY:
+            lines += [f"{name}: |", *(f"  {line}" for line in key.splitlines())]
+        else:
+            lines += [f"# {name}:"]
     return "\n".join([*lines, ""])
 
 
@@ -87,7 +110,7 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def create(name: str, inventories: Path) -> Iterator[str]:
-    """Write what is missing, and tell each file that was written."""
+    """Write what is missing; a sentence for each file, and one where a page needs a hand."""
     check_name(name)
     folder = inventories / name
     vault, password = folder / _VAULT, folder / _PASSWORD
@@ -99,16 +122,20 @@ def create(name: str, inventories: Path) -> Iterator[str]:
             )
         if all((folder / file).exists() for file in _PAGES):
             raise Refused(f"{folder} is complete; nothing was changed.")
+    key, signer = new_key(name)
     for file in _PAGES:
         if not (folder / file).exists():
-            _write(folder / file, page(file, name), 0o644)
-            yield f"{folder / file}"
+            _write(folder / file, page(file, name, signer), 0o644)
+            yield f"written: {os.path.relpath(folder / file)}"
     if not password.exists():
         _write(password, secrets.token_urlsafe(_BYTES) + "\n", 0o600)
-        yield f"{password}: keep a copy in a safe place; without it the vault is lost"
+        place = os.path.relpath(password)
+        yield f"written: {place}: keep a copy in a safe place; without it the vault is lost"
     if not vault.exists():
-        _write(vault, encrypted(vault_text(), password.read_text().strip()), 0o644)
-        yield f"{vault}: encrypted, so it may be committed"
+        _write(vault, encrypted(vault_text(key), password.read_text().strip()), 0o644)
+        yield f"written: {os.path.relpath(vault)}: encrypted, so it may be committed"
+        if signer not in (folder / _PAGES[1]).read_text():
+            yield f"Put this into gtsd_release_signers of {_PAGES[1]}:\n  - {signer}"
 
 
 def main(arguments: list[str]) -> int:
@@ -116,7 +143,7 @@ def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     try:
         for line in create(name, HERE):
-            print(f"written: {os.path.relpath(line)}")  # noqa: T201 - its answer
+            print(line)  # noqa: T201 - its answer
     except (Refused, OSError) as refused:
         print(refused, file=sys.stderr)  # noqa: T201 - its answer
         return 2

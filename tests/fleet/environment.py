@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from requirements.release_signature import sign
 from tests.fleet.machines.places import ANSIBLE, PROJECT
 from tests.fleet.machines.tested import TestedFleet
 
@@ -35,6 +36,8 @@ def made_for(fleet: TestedFleet, name: str) -> Iterator[Path]:
         subprocess.run(["make", "new-environment", f"NAME={name}"], cwd=PROJECT, check=True)
         _name_host(fleet, folder / "hosts.yml")
         _fill_in(fleet, folder / "group_vars")
+        for archive in fleet.state.glob("gtsd-*.tar.gz"):
+            sign(archive, secrets(folder)["gtsd_release_key"])
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,7 +80,9 @@ def _fill_in(fleet: TestedFleet, folder: Path) -> None:
     for name, value in _told(fleet).items():
         text = text.replace(f"{{{{ {name} }}}}", str(value))
     page = folder / "all" / "main.yml"
-    values = {**yaml.safe_load(page.read_text()), **yaml.safe_load(text)}
+    own = yaml.safe_load(page.read_text())
+    values = {**own, **yaml.safe_load(text)}
+    values["gtsd_release_signers"] = own["gtsd_release_signers"]
     # An operator's CA lies beside the inventory.
     del values["pki_folder"]
     page.write_text(yaml.safe_dump(values, width=1000))

@@ -39,6 +39,7 @@ EXAMPLES = """
 RETURN = """
 files: {description: How many were unpacked., type: int, returned: success}
 signer: {description: Who signed it, by the digest of the key., type: str, returned: success}
+checksum: {description: SHA-256 of the archive., type: str, returned: success}
 """
 
 import gzip
@@ -189,8 +190,8 @@ def write(tar: tarfile.TarFile, files: Files, folder: Path) -> None:
         path.chmod(0o755 if entry.mode & 0o100 else 0o644)
 
 
-def unpack(places: Mapping[str, str], version: str, max_mb: int) -> tuple[str, int]:
-    """Who signed it and how many files it has, once they are there.
+def unpack(places: Mapping[str, str], version: str, max_mb: int) -> dict[str, object]:
+    """Who signed it, its digest and how many files it has, once they are there.
 
     Raises Refused with nothing left behind.
     """
@@ -205,13 +206,15 @@ def unpack(places: Mapping[str, str], version: str, max_mb: int) -> tuple[str, i
                     check_description(tar, files, version)
                     Path(places["folder"]).mkdir(parents=True, exist_ok=True)
                     write(tar, files, Path(places["folder"]))
+            archive.seek(0)
+            checksum = hashlib.file_digest(archive, "sha256").hexdigest()
     except tarfile.TarError as error:
         remove(places)
         raise Refused(f"it is no archive: {error}") from error
     except BaseException:
         remove(places)
         raise
-    return signer, len(files)
+    return {"signer": signer, "checksum": checksum, "files": len(files)}
 
 
 def remove(places: Mapping[str, str]) -> None:
@@ -237,13 +240,13 @@ def main() -> None:
     )
     version = module.params["version"]
     try:
-        signer, files = unpack(module.params, version, module.params["max_mb"])
+        done = unpack(module.params, version, module.params["max_mb"])
     except Refused as refused:
         module.fail_json(
             msg=f"The archive of release {version} is refused: {refused}. Nothing was switched."
         )
     else:
-        module.exit_json(changed=True, signer=signer, files=files)
+        module.exit_json(changed=True, **done)
 
 
 if __name__ == "__main__":

@@ -211,17 +211,6 @@ def secrets_wrong(
                 yield _problem(host, name, f"is the same as {first}", example)
 
 
-def archive_wrong(variables: Variables, root: Path) -> Iterator[Problem]:
-    """The release that shall run must be there before any host is touched."""
-    version = read(variables, "gtsd_version")
-    if not version:
-        return
-    archive = read(variables, "gtsd_release_archive") or root / "dist" / f"gtsd-{version}.tar.gz"
-    if not Path(str(archive)).is_file():
-        example = f"make release VERSION={version}, or a version whose archive is there"
-        yield _problem("-", "gtsd_version", f"is {version}, but there is no {archive}", example)
-
-
 def names_wrong(
     host: str, variables: Iterable[str], known: set[str], prefixes: set[str]
 ) -> Iterator[Problem]:
@@ -263,8 +252,6 @@ def preflight_inventory(
     hosts = list(groups["all"])
     known, prefixes = known_variables(roles, (*secrets, *optional_secrets))
     problems = [*groups_wrong(groups, more_groups), *addresses_wrong(hostvars, hosts)]
-    for variables in [hostvars[host] for host in groups.get("app", [])[:1]]:
-        problems += archive_wrong(variables, Path(roles).parent)
     for host in hosts:
         variables = hostvars[host]
         problems += page_wrong(host, variables)

@@ -92,7 +92,8 @@ def _start(fleet: Fleet, base: Path) -> None:
 
     fleet.each(start)
     customer = identity.make_customer(places) if plan.binds_accounts else {}
-    inventory.write(plan, host_keys, key, {**identity.make_secrets(places), **customer})
+    public = inventory.Public(key, identity.make_release_key(places))
+    inventory.write(plan, host_keys, public, {**identity.make_secrets(places), **customer})
     told = {"shape": plan.shape.name, "suite": plan.suite, "network": str(plan.network)}
     places.plan.write_text(json.dumps(told))
 

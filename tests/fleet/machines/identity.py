@@ -1,9 +1,10 @@
-"""What each fleet has of its own, made once: the admin's key, passwords, the ACME server's CA."""
+"""What each fleet has of its own, made once: keys of admin and releases, passwords, an ACME CA."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from pathlib import Path
 
 from tests.fleet.machines.commands import run, write_private
 from tests.fleet.machines.places import Places
@@ -31,15 +32,26 @@ SECRETS = (
 
 def make_key(places: Places) -> str:
     """The key that opens every host of the fleet; its public half."""
-    if not places.key.exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", places.key)
-    return places.key.with_suffix(".pub").read_text().strip()
+    return _public_half(places.key)
+
+
+def make_release_key(places: Places) -> str:
+    """The key that signs what its hosts run; its public half."""
+    return _public_half(places.release_key)
+
+
+def _public_half(key: Path) -> str:
+    if not key.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", key)
+    return key.with_suffix(".pub").read_text().strip()
 
 
 def make_secrets(places: Places) -> dict[str, str]:
-    """Fresh random ones under the names of a vault file."""
+    """Fresh random ones under the names of a vault file, and the key that signs releases."""
     if not places.secrets.exists():
+        make_release_key(places)
         fresh = {name: secrets.token_urlsafe(36) for name in SECRETS}
+        fresh["gtsd_release_key"] = places.release_key.read_text()
         write_private(places.secrets, json.dumps(fresh, indent=1))
     found: dict[str, str] = json.loads(places.secrets.read_text())
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from tests.fleet.machines.commands import write_private
 from tests.fleet.machines.host import ACME_CA
@@ -11,14 +12,22 @@ from tests.fleet.machines.places import Places
 from tests.fleet.machines.shapes import Plan
 
 
-def write(plan: Plan, host_keys: dict[str, str], admin_key: str, secrets: dict[str, str]) -> None:
+@dataclass(frozen=True)
+class Public:
+    """The public halves of a fleet's keys: who gets in, and whose releases its hosts take."""
+
+    admin: str
+    releases: str
+
+
+def write(plan: Plan, host_keys: dict[str, str], public: Public, secrets: dict[str, str]) -> None:
     """Known hosts, a configuration for `ssh`, and the answer of the dynamic inventory."""
     places = Places(plan.name)
     known = [f"{host},{plan.address(host)} {key}\n" for host, key in host_keys.items()]
     places.known_hosts.write_text("".join(known))
     places.ssh_config.write_text(_ssh_config(plan))
     places.sockets.mkdir(mode=0o700)
-    write_private(places.inventory, json.dumps(contents(plan, admin_key, secrets), indent=1))
+    write_private(places.inventory, json.dumps(contents(plan, public, secrets), indent=1))
 
 
 def join(plan: Plan, host: str, group: str) -> None:
@@ -41,7 +50,7 @@ def _ssh_config(plan: Plan) -> str:
     )
 
 
-def contents(plan: Plan, admin_key: str, secrets: dict[str, str]) -> dict[str, object]:
+def contents(plan: Plan, public: Public, secrets: dict[str, str]) -> dict[str, object]:
     """The hosts, how they are reached, and what a production inventory keeps in its vault."""
     places = Places(plan.name)
     variables = {
@@ -58,7 +67,8 @@ def contents(plan: Plan, admin_key: str, secrets: dict[str, str]) -> dict[str, o
         "rehearsal_shape": plan.shape.name,
         "rehearsal_gateway": plan.gateway,
         "rehearsal_state_folder": str(places.state),
-        "rehearsal_admin_key": admin_key,
+        "rehearsal_admin_key": public.admin,
+        "rehearsal_release_signer": public.releases,
         "rehearsal_acme_ca_file": f"/{ACME_CA}",
         **secrets,
     }

@@ -45,6 +45,11 @@ class Places:
         return self.state / "secrets.json"
 
     @property
+    def release_key(self) -> Path:
+        """What signs the releases that the hosts of this fleet take."""
+        return self.state / "release-key"
+
+    @property
     def customer(self) -> Path:
         """How the certificate authority knows us, where it wants to."""
         return self.state / "customer.json"

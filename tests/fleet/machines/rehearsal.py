@@ -7,6 +7,8 @@ import shutil
 import time
 from dataclasses import dataclass, field
 
+from requirements.release_names import archive_of, signature_of
+from requirements.release_signature import sign
 from tests.fleet.machines import fleet, image, prerequisites
 from tests.fleet.machines.commands import Refused, attempt, run, say
 from tests.fleet.machines.places import PROJECT, Places, running
@@ -73,15 +75,18 @@ def have_fleet(name: str, shape: Shape, suite: str, times: Times) -> fleet.Fleet
 
 
 def give_release(name: str) -> None:
-    """Build the archive and keep it with the fleet: a release never changes, a checkout does."""
+    """Build the archive and keep it, signed, with the fleet: a release never changes."""
     page = PROJECT / "inventories" / "rehearsal" / "group_vars" / "all" / "main.yml"
     found = re.search(r"^gtsd_version: (\S+)$", page.read_text(), re.MULTILINE)
     assert found
-    archive = f"gtsd-{found[1]}.tar.gz"
-    kept = Places(name).state / archive
-    if not kept.exists():
-        run("make", "-C", PROJECT, "release", f"VERSION={found[1]}")
-        shutil.copyfile(PROJECT / "dist" / archive, kept)
+    places = Places(name)
+    kept = archive_of(found[1], places.state)
+    if not signature_of(kept).exists():
+        key = {"GTSD_RELEASE_KEY_FILE": str(places.release_key)}
+        run("make", "-C", PROJECT, "release", f"VERSION={found[1]}", env=key)
+        shutil.copyfile(archive_of(found[1], PROJECT / "dist"), kept)
+        # Not the signature from there: another rehearsal may have put its own over it meanwhile.
+        sign(kept, places.release_key)
 
 
 def curl_command(plan: Plan, address: str, path: str = "/ready") -> list[str]:

@@ -39,10 +39,12 @@ def test_every_secret_of_a_vault_is_made() -> None:
 def test_hosts_keys_and_secrets_are_told(shape: str) -> None:
     """Host keys are checked as in production."""
     plan = Plan("x", SHAPES[shape], "bookworm", IPv4Network("10.98.7.0/24"))
-    told = inventory.contents(plan, "ssh-ed25519 AAAA", {"gtsd_jwt_secret": "s"})
+    public = inventory.Public("ssh-ed25519 AAAA", "ssh-ed25519 BBBB")
+    told = inventory.contents(plan, public, {"gtsd_jwt_secret": "s"})
     everybody = told["all"]
     assert isinstance(everybody, dict)
     assert everybody["vars"]["gtsd_jwt_secret"] == "s"
+    assert everybody["vars"]["rehearsal_release_signer"] == "ssh-ed25519 BBBB"
     assert "StrictHostKeyChecking=yes" in everybody["vars"]["ansible_ssh_common_args"]
     hosts = told["_meta"]["hostvars"]  # type: ignore[index] # a dictionary of its own
     assert hosts[plan.shape.hosts[0]] == {"ansible_host": "10.98.7.11"}

@@ -22,8 +22,7 @@ REQUIRED, OPTIONAL = LISTS["gtsd_secrets"], LISTS["gtsd_optional_secrets"]
 class Inventory:
     """One that is right: an edge, two app hosts and three of databases."""
 
-    def __init__(self, archive: Path) -> None:
-        archive.write_bytes(b"")
+    def __init__(self) -> None:
         self.groups: dict[str, list[str]] = {
             "edge": ["edge1"],
             "app": ["app1", "app2"],
@@ -41,7 +40,6 @@ class Inventory:
             "acme_email": "ops@example.com",
             "acme_directory_url": "https://ca.example.com:14000/dir",
             "base_admins": [{"name": "ann", "keys": [KEY]}],
-            "gtsd_release_archive": str(archive),
             "ansible_user": "debian",
         }
         self.hosts: dict[str, dict[str, Any]] = {
@@ -69,9 +67,9 @@ class Inventory:
 
 
 @pytest.fixture
-def inventory(tmp_path: Path) -> Inventory:
+def inventory() -> Inventory:
     """An inventory without a fault."""
-    return Inventory(tmp_path / "gtsd-1.4.0.tar.gz")
+    return Inventory()
 
 
 def test_a_right_inventory_has_no_problem(inventory: Inventory) -> None:
@@ -142,14 +140,6 @@ def test_a_malformed_page_is_refused(
     found = [line for line in inventory.problems() if line[1] == variable]
     assert [line[0] for line in found] == ["all hosts"]
     assert found[0][2].startswith(problem)
-
-
-def test_a_missing_archive_is_found_before_the_hosts_are_touched(inventory: Inventory) -> None:
-    """By default it is looked for where `make release` puts it."""
-    inventory.everywhere(gtsd_release_archive=None, gtsd_version="9.9.9")
-    ((_, variable, problem),) = inventory.problems()
-    assert variable == "gtsd_version"
-    assert problem == f"is 9.9.9, but there is no {ROOT}/dist/gtsd-9.9.9.tar.gz"
 
 
 @pytest.mark.parametrize(

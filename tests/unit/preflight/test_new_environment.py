@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,13 +10,16 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from roles.preflight.filter_plugins.preflight_release import public_half
 from tests.unit.preflight.test_inventory import OPTIONAL, REQUIRED, ROOT
 
 _PROGRAM = "inventories/new_environment.py"
+KEY = "gtsd_release_key"
 _VAULT = "group_vars/all/vault.yml"
 
 
@@ -58,6 +62,12 @@ class Checkout:
             check=False,
         )
 
+    def variables(self, name: str) -> dict[str, Any]:
+        """What Ansible knows of an environment's first host."""
+        shown = self.run("ansible-inventory", "-i", f"inventories/{name}", "--host", "vm1")
+        told: dict[str, Any] = json.loads(shown.stdout)
+        return told
+
     def path(self, name: str) -> Path:
         """A path inside the inventories."""
         return self.root / "inventories" / name
@@ -84,7 +94,9 @@ def test_a_new_environment_can_be_used_at_once(checkout: Checkout) -> None:
         opened = checkout.run("ansible-vault", "view", f"inventories/{name}/{_VAULT}")
         assert opened.returncode == 0, opened.stderr
         vaults.append(yaml.safe_load(opened.stdout))
-        assert all(f"# {optional}:" in opened.stdout for optional in OPTIONAL)
+        assert all(f"# {optional}:" in opened.stdout for optional in set(OPTIONAL) - {KEY})
+    keys = [vault.pop(KEY) for vault in vaults]
+    assert keys[0] != keys[1]
     for vault in vaults:
         assert set(vault) == set(REQUIRED)
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{32,}", secret) for secret in vault.values())
@@ -92,6 +104,42 @@ def test_a_new_environment_can_be_used_at_once(checkout: Checkout) -> None:
     assert len({secret for vault in vaults for secret in vault.values()}) == 2 * len(REQUIRED)
     shown = checkout.run("ansible-inventory", "-i", "inventories/eu-west", "--host", "vm1")
     assert vaults[0]["gtsd_jwt_secret"] in shown.stdout
+
+
+def test_hosts_are_told_the_public_half_of_the_key_that_signs(checkout: Checkout) -> None:
+    """On a page that is made with the vault; for one that was there before, the line is said."""
+    assert checkout.make("eu-west").returncode == 0
+    told = checkout.variables("eu-west")
+    assert told["gtsd_release_signers"] == [f"ssh-ed25519 {public_half(told[KEY])} eu-west"]
+    made = checkout.make("production")
+    told = checkout.variables("production")
+    line = f"ssh-ed25519 {public_half(told[KEY])} production"
+    assert made.stdout.count(line) == 1
+    assert line not in told["gtsd_release_signers"]
+    assert "Put this into gtsd_release_signers" in made.stdout
+
+
+def test_a_release_is_signed_with_the_key_of_the_vault(checkout: Checkout) -> None:
+    """As `make release ENVIRONMENT=…` does it; without its password it says which is missing."""
+    assert checkout.make("eu-west").returncode == 0
+    shutil.copytree(ROOT / "requirements", checkout.root / "requirements")
+    shutil.copy(ROOT / "pyproject.toml", checkout.root)
+    archive = checkout.root / "dist" / "gtsd-1.4.0.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(b"an archive")
+    program = ["-m", "requirements.release_signature", "--version=1.4.0", "--environment=eu-west"]
+    signed = checkout.run("python", *program)
+    assert (signed.returncode, signed.stdout) == (0, f"{archive}.sig\n"), signed.stderr
+    signers = checkout.root / "signers"
+    signers.write_text(f"us {checkout.variables('eu-west')['gtsd_release_signers'][0]}\n")
+    verify = ["ssh-keygen", "-Y", "verify", "-n", "gtsd-release", "-I", "us", "-f", str(signers)]
+    with archive.open("rb") as content:
+        subprocess.run([*verify, "-s", f"{archive}.sig"], stdin=content, check=True)
+    checkout.path("eu-west/.vault-password").write_text("another\n")
+    refused = checkout.run("python", *program)
+    assert refused.returncode == 2
+    assert "vault.yml was not opened by" in refused.stderr
+    assert "BEGIN" not in refused.stderr
 
 
 def test_the_password_is_for_its_owner_and_for_its_own_vault(checkout: Checkout) -> None:

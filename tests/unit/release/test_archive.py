@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from requirements.release import digest
 from requirements.release_names import archive_of, signature_of
 from requirements.release_signature import sign
 from roles.gtsd.library import gtsd_archive
@@ -31,7 +32,7 @@ class Host:
         """The folder of a release."""
         return self.releases / version
 
-    def take(self, archive: Path, version: str = "1.4.0", max_mb: int = 64) -> tuple[str, int]:
+    def take(self, archive: Path, version: str = "1.4.0", max_mb: int = 64) -> dict[str, object]:
         """Ship the archive and what may lie beside it, and unpack it."""
         folder = self.release(version)
         folder.mkdir(parents=True)
@@ -215,11 +216,13 @@ def test_what_was_tampered_with_is_refused(
 
 def test_a_good_release_is_unpacked_as_it_was_made(host: Host, workshop: Workshop) -> None:
     """The control of all the refusals: the same archive, untouched, by the same functions."""
-    signer, count = host.take(workshop.archive(workshop.release()))
+    archive = workshop.archive(workshop.release())
+    done = host.take(archive)
     folder = host.release("1.4.0")
     told = {name: (folder / name).read_text() for name in FILES}
-    assert (told, count) == (FILES, len(FILES) + 1)
-    assert signer in _fingerprint(workshop.key)
+    assert (told, done["files"]) == (FILES, len(FILES) + 1)
+    assert str(done["signer"]) in _fingerprint(workshop.key)
+    assert done["checksum"] == digest(archive)
     modes = {p.relative_to(folder): stat.S_IMODE(p.stat().st_mode) for p in folder.rglob("*")}
     assert modes[Path("bin/gtsd")] == modes[Path("etc/systemd")] == 0o755
     assert modes[Path("release.env")] == 0o644
@@ -229,7 +232,7 @@ def test_an_entry_more_is_unpacked_where_it_is_harmless(host: Host, workshop: Wo
     """The control of the refused entries: a folder may be one, by the same way of adding it."""
     folder = tarfile.TarInfo("gtsd-1.4.0/etc/empty")
     folder.type = tarfile.DIRTYPE
-    assert host.take(workshop.with_entry(folder))[1] == len(FILES) + 1
+    assert host.take(workshop.with_entry(folder))["files"] == len(FILES) + 1
 
 
 def _fingerprint(key: Path) -> str:
@@ -256,7 +259,7 @@ def test_what_unpacks_to_too_much_is_refused(host: Host, workshop: Workshop) -> 
     archive = workshop.archive(made)
     with pytest.raises(gtsd_archive.Refused, match="it unpacks to more than 2 MB"):
         host.take(archive, max_mb=2)
-    assert host.take(archive, max_mb=3)[1] == len(FILES) + 2
+    assert host.take(archive, max_mb=3)["files"] == len(FILES) + 2
 
 
 @pytest.mark.parametrize(
@@ -284,4 +287,4 @@ def test_without_its_check_a_tampering_gets_through(
     if check == "_misplaced":
         # What comes next would stop it, by another sentence.
         monkeypatch.setattr(gtsd_archive, "check_description", lambda *_: None)
-    assert host.take(TAMPERINGS[tampering][0](workshop))[1] >= len(FILES)
+    assert host.take(TAMPERINGS[tampering][0](workshop))["checksum"]
