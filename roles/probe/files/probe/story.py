@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections import Counter, defaultdict
@@ -67,11 +68,11 @@ def read_events(file: Path | None) -> Events:
         marks = [
             Mark(float(m["at"]), str(m["host"]), str(m["what"])) for m in _list(given, "marks")
         ]
-        diffs = [(str(diff["title"]), str(diff["text"])) for diff in _list(given, "diffs")]
+        diffs = [(str(diff["title"]), _difference(diff)) for diff in _list(given, "diffs")]
         times = {name: float(given[name]) for name in ("started", "ended") if given.get(name)}
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeError(
-            f"--events {file}: marks have at, host and what, diffs title and text, started and "
+            f"--events {file}: marks have at, host and what, diffs title and text (or before and after), started and "
             f"ended are seconds since 1970 ({type(error).__name__}: {error}); write for example "
             f"{example}"
         ) from error
@@ -90,6 +91,14 @@ def read_events(file: Path | None) -> Events:
         diffs=diffs,
         record=given.get("record") or {},
     )
+
+
+def _difference(diff: dict[str, Any]) -> str:
+    """A unified diff: as it was given, or of the texts before and after."""
+    if "text" in diff:
+        return str(diff["text"])
+    before, after = (str(diff[name]).splitlines() for name in ("before", "after"))
+    return "\n".join(difflib.unified_diff(before, after, "before", "after", lineterm=""))
 
 
 def _list(given: dict[str, Any], name: str) -> list[Any]:
