@@ -72,9 +72,9 @@ def read_events(file: Path | None) -> Events:
         times = {name: float(given[name]) for name in ("started", "ended") if given.get(name)}
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeError(
-            f"--events {file}: marks have at, host and what, diffs title and text (or before and after), started and "
-            f"ended are seconds since 1970 ({type(error).__name__}: {error}); write for example "
-            f"{example}"
+            f"--events {file}: marks have at, host and what, diffs title and text (or before and "
+            f"after), started and ended are seconds since 1970 ({type(error).__name__}: {error}); "
+            f"write for example {example}"
         ) from error
     words = {name: str(given.get(name) or "") for name in _WORDS}
     return Events(
