@@ -67,7 +67,7 @@ def test_a_file_without_accounts_is_refused(text: str, tmp_path: Path) -> None:
         ({"version": "1", "verdict": "fine"}, "verdict is 'fine'; it is one of released, "),
         ({"version": "1", "marks": [{"host": "a", "what": "b"}]}, "KeyError: 'at'"),
         ({"version": "1", "marks": {"at": 1}}, "marks is no list"),
-        ({"version": "1", "diffs": ["x"]}, "diffs title and text"),
+        ({"version": "1", "diffs": ["x"]}, "diffs title and text (or before and after)"),
         ({"version": "1", "started": "noon"}, "seconds since 1970"),
     ],
 )
@@ -77,6 +77,17 @@ def test_events_that_cannot_be_used_are_refused(events: Any, words: str, tmp_pat
     with pytest.raises(ProbeError, match="--events") as refused:
         read_events(tmp_path / "events")
     assert words in str(refused.value)
+
+
+def test_a_difference_may_come_as_two_texts(tmp_path: Path) -> None:
+    """Ansible tells what was before and after; the page shows what is different."""
+    diff = {"title": "Settings", "before": "A=1\nB=2\n", "after": "A=1\nB=3\n"}
+    (tmp_path / "events").write_text(json.dumps({"version": "1", "diffs": [diff]}))
+    ((title, text),) = read_events(tmp_path / "events").diffs
+    assert title == "Settings"
+    assert text.splitlines() == [
+        *("--- before", "+++ after", "@@ -1,2 +1,2 @@", " A=1", "-B=2", "+B=3")
+    ]
 
 
 def test_accounts_are_enough_for_the_limits_of_one_person() -> None:

@@ -68,13 +68,13 @@ def read_events(file: Path | None) -> Events:
         marks = [
             Mark(float(m["at"]), str(m["host"]), str(m["what"])) for m in _list(given, "marks")
         ]
-        diffs = [(str(diff["title"]), _diff(diff)) for diff in _list(given, "diffs")]
+        diffs = [(str(diff["title"]), _difference(diff)) for diff in _list(given, "diffs")]
         times = {name: float(given[name]) for name in ("started", "ended") if given.get(name)}
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeError(
-            f"--events {file}: marks have at, host and what, diffs title, before and after, started and "
-            f"ended are seconds since 1970 ({type(error).__name__}: {error}); write for example "
-            f"{example}"
+            f"--events {file}: marks have at, host and what, diffs title and text (or before and "
+            f"after), started and ended are seconds since 1970 ({type(error).__name__}: {error}); "
+            f"write for example {example}"
         ) from error
     words = {name: str(given.get(name) or "") for name in _WORDS}
     return Events(
@@ -93,11 +93,11 @@ def read_events(file: Path | None) -> Events:
     )
 
 
-def _diff(given: dict[str, Any]) -> str:
-    """Unified, as people know it; a text that comes alone is shown as it is."""
-    if "text" in given:
-        return str(given["text"])
-    before, after = (str(given[name]).splitlines() for name in ("before", "after"))
+def _difference(diff: dict[str, Any]) -> str:
+    """A unified diff: as it was given, or of the texts before and after."""
+    if "text" in diff:
+        return str(diff["text"])
+    before, after = (str(diff[name]).splitlines() for name in ("before", "after"))
     return "\n".join(difflib.unified_diff(before, after, "before", "after", lineterm=""))
 
 
