@@ -99,14 +99,14 @@ def test_code_that_needs_a_contract_migration_is_red(
     read_nickname(repository)
     repository.commit("0.2.0")
     said = matrix()
-    assert (said.status, said.verdicts) == (1, ["ok", "ok", "FAILED"]), said.text
+    assert (said.status, said.verdicts) == (1, ["ok", "FAILED"]), said.text
     assert "user_add failed: UndefinedColumn" in said.text, said.text
 
 
-def test_a_contract_migration_that_takes_what_the_release_before_reads_is_red(
+def test_a_contract_migration_may_take_what_the_release_before_reads(
     repository: Repository, matrix: Callable[[], Said]
 ) -> None:
-    """While both run all is well; but nobody could return to the release before."""
+    """It comes when that release runs nowhere, and then nobody returns to it."""
     repository.migration("nickname", "expand", *_ADD)
     read_nickname(repository)
     repository.commit("0.1.0")
@@ -114,7 +114,7 @@ def test_a_contract_migration_that_takes_what_the_release_before_reads_is_red(
     repository.migration("no_nickname", "contract", *reversed(_ADD))
     repository.commit("0.2.0")
     said = matrix()
-    assert (said.status, said.verdicts) == (1, ["ok", "FAILED", "ok"]), said.text
+    assert (said.status, said.verdicts) == (0, ["ok", "ok"]), said.text
 
 
 def test_the_first_release_has_nobody_to_share_with(
