@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test fuzz browser lint lock schema wheel release audit new-environment clean rehearsal \
-	rehearsal-down test-fleet
+	rehearsal-down test-fleet test-versions release-twice deploy rollback
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -81,6 +81,12 @@ release: ## Build dist/gtsd-VERSION.tar.gz, signed by the key of ENVIRONMENT=pro
 	@$(call python,$(if $(signed_by),ansible,build)) -m requirements.release_signature $(version) \
 		$(if $(signed_by),--environment "$(signed_by)")
 
+release-twice: ## Build the committed release here and in another folder: the same bytes, or it fails.
+	@again=$$(mktemp -d); trap 'git worktree remove --force "$$again/gtsd"; rm -rf "$$again"' EXIT; \
+	unset GTSD_RELEASE_KEY_FILE; $(MAKE) release; \
+	git worktree add --quiet --detach "$$again/gtsd"; $(MAKE) -C "$$again/gtsd" release; \
+	for archive in "$$again"/gtsd/dist/gtsd-*.tar.gz; do cmp "$$archive" "dist/$${archive##*/}"; done
+
 audit: ## Look up known vulnerabilities of what production runs.
 	@$(environment) audit
 	@$(call python,audit) -m pip_audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
@@ -105,6 +111,24 @@ test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|trixie 
 	@$(environment) ansible
 	@$(environment) test
 	@$(call python,test) -m tests.fleet.machines.suite --tests '$(fleet_tests)' $(addprefix --kind ,$(TOPOLOGY))
+
+versions_tests = $(if $(filter-out file default,$(origin TESTS)),$(TESTS),tests/api)
+
+test-versions: ## Try the release before on our schema, and us without contract; TESTS="tests/api -k tasks" for some.
+	@$(environment) test
+	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --no-cov tests/versions
+	@$(service) $(call python,test) -m tests.versions.suite --tests '$(versions_tests)'
+
+inventory = inventories/$(or $(ENVIRONMENT),$(error ENVIRONMENT is missing: make $@ ENVIRONMENT=staging))
+play = PATH="$(CURDIR)/.venvs/ansible/bin:$$PATH" ansible-playbook -i "$(inventory)"
+
+deploy: ## Release VERSION=1.4.0 on the hosts of ENVIRONMENT=staging, out of dist/gtsd-VERSION.tar.gz.
+	@$(environment) ansible
+	@$(play) playbooks/release.yml -e "version=$(or $(VERSION),$(error VERSION is missing: make deploy ENVIRONMENT=staging VERSION=1.4.0))"
+
+rollback: ## Bring the hosts of ENVIRONMENT=staging back to the last good release; VERSION=1.3.2 for that one.
+	@$(environment) ansible
+	@$(play) playbooks/rollback.yml $(if $(VERSION),-e "version=$(VERSION)")
 
 clean: ## Remove all that was made here; the data of `make run` stays where it is.
 	@rm -rf .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
