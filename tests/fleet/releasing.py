@@ -13,8 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from requirements.release_names import archive_of
+from requirements.release_signature import sign
 from tests.fleet.machines.commands import run
-from tests.fleet.machines.places import PROJECT
+from tests.fleet.machines.places import PROJECT, Places
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_postgresql import sql
@@ -43,18 +45,19 @@ def build(fleet: TestedFleet, version: str, edits: Sequence[Edit] = ()) -> str:
         shutil.copy(PROJECT / "pyproject.toml", tree)
         for edit in edits:
             _apply(edit, tree / edit.file)
-        _make(tree, version, fleet.state)
+        _make(tree, version, Places(fleet.name))
     return version
 
 
-def _make(tree: Path, version: str, state: Path) -> None:
+def _make(tree: Path, version: str, places: Places) -> None:
     """As `make release` does, in another tree."""
     python = PROJECT / ".venvs" / "build" / "bin" / "python"
     folder = PROJECT / "dist"
     words = [python, "-m", "requirements.release", "--version", version, "--folder", folder]
     run(*words, env={"PYTHONPATH": str(tree)})
-    archive = folder / f"gtsd-{version}.tar.gz"
-    shutil.move(archive, state / archive.name)
+    kept = archive_of(version, places.state)
+    shutil.move(archive_of(version, folder), kept)
+    sign(kept, places.release_key)
 
 
 def _apply(edit: Edit, file: Path) -> None:
