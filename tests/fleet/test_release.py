@@ -70,8 +70,7 @@ def test_two_releases_and_two_rollbacks_cost_nobody_a_request(
         assert back.rc == 0, back.stdout[-4000:]
         assert set(current(fleet).values()) == {base}
         spans.append((f"rollback from {version}", back.seconds, 0.0))
-    say("
-".join(map(str, (f"steady p99 {steady:.3f} s", *spans, watched.now, sep="\n")
+    say(f"steady p99 {steady:.3f} s, {spans}, {watched.now}")
     assert watched.failures() == {}
     assert kept_otherwise(fleet, watched.folder) == {}
 
