@@ -32,6 +32,7 @@ user: {description: Whether the service's user is there., type: bool, returned: 
 folders: {description: Whether the settings have folders., type: bool, returned: always}
 complete: {description: Whether the release is unpacked in full., type: bool, returned: always}
 archive: {description: SHA-256 of what was unpacked in full., type: str, returned: always}
+settings: {description: Whether the release has its own settings beside it., type: bool, returned: always}
 units: {description: Whether the release's units are in their places., type: bool, returned: always}
 current: {description: The release that is switched on., type: str, returned: always}
 releases: {description: Releases that are unpacked in full., type: list, returned: always}
@@ -232,6 +233,7 @@ def main() -> None:
         folders=_SETTINGS.parent.is_dir() and all(path.is_dir() for path in _DROP_INS),
         complete=bool(archive),
         archive=archive,
+        settings=(release / "settings.env").is_file(),
         units=in_place(release),
         current=current,
         releases=complete_releases(),
