@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,8 +37,9 @@ class Edit:
     old: str = ""
 
 
-def build(fleet: TestedFleet, version: str, edits: Sequence[Edit] = ()) -> str:
-    """A release of this checkout under that version, where the rehearsal's inventory finds it."""
+def build(fleet: TestedFleet, edits: Sequence[Edit] = ()) -> str:
+    """A release of this checkout under a new version, where the rehearsal's inventory finds it."""
+    version = f"1.{int(time.time())}.0"
     with TemporaryDirectory() as temporary:
         tree = Path(temporary)
         for part in _PARTS:

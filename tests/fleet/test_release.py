@@ -43,7 +43,7 @@ def base(fleet: TestedFleet) -> str:
 @pytest.fixture(scope="module")
 def good(fleet: TestedFleet) -> list[str]:
     """Two good releases."""
-    return [build(fleet, "1.1.0"), build(fleet, "1.2.0")]
+    return [build(fleet), build(fleet)]
 
 
 @pytest.fixture

@@ -57,12 +57,12 @@ SABOTAGES = {
 IN_SERVICE = _before_each_answer(f'if call.request.headers.get("X-Forwarded-Host") and {_HALF}: {_FAIL}')
 
 
-@pytest.mark.parametrize(("number", "kind"), list(enumerate(SABOTAGES)), ids=list(SABOTAGES))
+@pytest.mark.parametrize("kind", SABOTAGES)
 def test_a_bad_release_is_seen_before_anybody_meets_it(
-    fleet: TestedFleet, tmp_path: Path, number: int, kind: str
+    fleet: TestedFleet, tmp_path: Path, kind: str
 ) -> None:
     """No host is switched to it, no process restarted, no request fails; and it says why."""
-    version = build(fleet, f"1.9.{number}", SABOTAGES[kind])
+    version = build(fleet, SABOTAGES[kind])
     before = (current(fleet), processes(fleet))
     with outside(fleet, tmp_path, RATE) as client:
         play = fleet.play("release.yml", "-e", f"version={version}")
@@ -77,7 +77,7 @@ def test_what_only_shows_in_service_is_taken_back_everywhere(
     fleet: TestedFleet, tmp_path: Path
 ) -> None:
     """The first host goes back, the second was never touched, and the release is bad for ever."""
-    version = build(fleet, "1.9.9", IN_SERVICE)
+    version = build(fleet, IN_SERVICE)
     before, untouched = current(fleet), processes(fleet)
     with outside(fleet, tmp_path, RATE) as client:
         play = fleet.play("release.yml", "-e", f"version={version}")
