@@ -82,3 +82,19 @@ def test_the_same_release_again_changes_nothing(fleet: TestedFleet, good: list[s
     again = release(fleet, good[1])
     assert (again.rc, again.changes) == (0, [])
     assert processes(fleet) == before
+
+
+@pytest.mark.parametrize("way", ["the ports as well", "without draining"])
+def test_restarting_all_at_once_does_cost_requests(
+    fleet: TestedFleet, watched: Outside, way: str
+) -> None:
+    """The control: what releases avoid, this client sees."""
+    command = {
+        "the ports as well": "systemctl restart 'gtsd-api@*.socket' 'gtsd-api@*.service'",
+        "without draining": "systemctl kill --signal=KILL 'gtsd-api@*.service'",
+    }[way]
+    for _ in range(3):
+        for name in fleet.names("app"):
+            fleet.host(name).run_expect([0], command)
+        time.sleep(4)
+    assert watched.failures().total() > 0

@@ -34,7 +34,9 @@ _HALF = '__import__("random").random() < 0.5'
 _FAIL = 'raise RuntimeError("sabotage")'
 SABOTAGES = {
     "import error": [Edit("service/gtsd/app.py", f"{_FUTURE}import gtsd.nothing\n", _FUTURE)],
-    "never ready": [Edit("service/gtsd/ops/handlers.py", "if True:", "if life.draining:")],
+    "never ready": [
+        Edit("service/gtsd/ops/handlers.py", "if True:", "if deps.life.draining:")
+    ],
     "ready, then crash": [
         Edit(
             "service/gtsd/lifecycle.py",

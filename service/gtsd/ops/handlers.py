@@ -48,14 +48,17 @@ async def alive(call: Call) -> Answer:
 
 async def ready(call: Call) -> Answer:
     """GET /ready"""
-    life = call.deps.life
-    if life.draining:
-        return _not_ready("draining")
-    if not life.ready:
-        return _not_ready("starting")
-    if not await _database(call.deps):
-        return _not_ready("no_database")
-    return Answer(200, encode(Readiness(status="ready")))
+    why = await _not_ready(call.deps)
+    body = encode(Readiness(status=why or "ready", version=call.deps.settings.app_version))
+    return Answer(503, body, {"Retry-After": "1"}) if why else Answer(200, body)
+
+
+async def _not_ready(deps: Deps) -> Literal["starting", "draining", "no_database"] | None:
+    if deps.life.draining:
+        return "draining"
+    if not deps.life.ready:
+        return "starting"
+    return None if await _database(deps) else "no_database"
 
 
 async def metrics(call: Call) -> Answer:
@@ -86,10 +89,6 @@ def _redis_word(deps: Deps, up: bool) -> Literal["connected", "disconnected", "d
     if not deps.redis.configured:
         return "disabled"
     return "connected" if up else "disconnected"
-
-
-def _not_ready(why: Literal["starting", "draining", "no_database"]) -> Answer:
-    return Answer(503, encode(Readiness(status=why)), {"Retry-After": "1"})
 
 
 def _moment(now: datetime) -> str:

@@ -32,3 +32,4 @@ class Readiness(Output):
     """Whether to send requests here."""
 
     status: Literal["ready", "starting", "draining", "no_database"]
+    version: str

@@ -69,7 +69,7 @@ def test_the_drain_goes_from_red_readiness_to_a_closed_listener(url: str) -> Non
             served.signal()
             served.wait_for_line("draining")
             ready = exchange(idle, "GET", "/ready")
-            assert (ready.status, ready.json) == (503, {"status": "draining"})
+            assert (ready.status, ready.json) == (503, {"status": "draining", "version": "unknown"})
             assert ready.headers["connection"] == "close"
             fresh = served.call("GET", "/auth/me", token=token)
             assert (fresh.status, fresh.headers["connection"]) == (200, "close")

@@ -137,7 +137,7 @@ async def test_without_postgresql_the_service_says_so_and_recovers_by_itself(
                 "disconnected",
             )
         ready = await service.client.get("/ready")
-        assert (ready.status, ready.json) == (503, {"status": "no_database"})
+        assert (ready.status, ready.json) == (503, {"status": "no_database", "version": "unknown"})
         for method, path, body in (
             ("GET", "/auth/me", None),
             ("GET", "/auth/me/export", None),
@@ -200,7 +200,7 @@ async def test_ready_is_503_while_starting(service: Running) -> None:
     """Its body says why, in one word."""
     service.deps.life.ready = False
     answer = await service.client.get("/ready")
-    assert (answer.status, answer.json) == (503, {"status": "starting"})
+    assert (answer.status, answer.json) == (503, {"status": "starting", "version": "unknown"})
     assert (await service.client.get("/healthz")).status == 200
 
 
