@@ -175,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Longest time for a client to send a request, in seconds.", "10")] = 10.0
     drain_delay: Annotated[float, Env("GTSD_DRAIN_DELAY", kind.seconds(0, 300),
         "Seconds of accepting after SIGTERM, until proxies have seen that readiness is red.",
-        "5")] = 3.0
+        "2.5")] = 2.5
     drain_timeout: Annotated[float, Env("GTSD_DRAIN_TIMEOUT", kind.seconds(0, 600),
         "Seconds that requests in work may take to finish after that.", "30")] = 30.0
 

@@ -27,6 +27,7 @@ EXAMPLES = """
   gtsd_host_info: {version: 1.4.0, instances: 2, worker_port: 3010}
 """
 RETURN = """
+tools: {description: Whether what releases are unpacked with is there., type: bool, returned: always}
 apt: {description: Whether Ansible can ask the package manager., type: bool, returned: always}
 user: {description: Whether the service's user is there., type: bool, returned: always}
 folders: {description: Whether the settings have folders., type: bool, returned: always}
@@ -60,6 +61,7 @@ _SETTINGS = Path("/etc/gtsd/gtsd.env")
 _CREDENTIALS = Path("/etc/gtsd/credentials")
 _DROP_INS = [Path(f"/etc/systemd/system/{unit}.service.d") for unit in ("gtsd-api@", "gtsd-worker")]
 _LOADED = Path("/run/credentials")
+_SSH_KEYGEN = Path("/usr/bin/ssh-keygen")
 _OWNERS = "owner_database_url"
 _WORKER = "gtsd-worker.service"
 _UNIT = re.compile(r"gtsd-api@([1-9][0-9]*)\.(?:service|socket)")
@@ -228,6 +230,7 @@ def main() -> None:
     found["reload"] = found["reload"] or unit["NeedDaemonReload"] == "yes"
     module.exit_json(
         changed=False,
+        tools=_SSH_KEYGEN.exists() and all(map(find_spec, ("ensurepip", "packaging"))),
         apt=find_spec("apt") is not None,
         user=has_user("gtsd"),
         folders=_SETTINGS.parent.is_dir() and all(path.is_dir() for path in _DROP_INS),

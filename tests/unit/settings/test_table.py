@@ -64,7 +64,7 @@ def test_what_is_not_given_has_the_documented_default() -> None:
     """The figures that the documents promise."""
     settings = development()
     assert (settings.app_env, settings.host, settings.port) == ("development", "127.0.0.1", 3000)
-    assert (settings.request_deadline, settings.drain_delay) == (10.0, 3.0)
+    assert (settings.request_deadline, settings.drain_delay) == (10.0, 2.5)
     assert (settings.limit_anonymous, settings.limit_user) == (100, 200)
     assert (settings.limit_auth_write, settings.limit_heavy) == (10, 20)
     assert (settings.login_failures_account, settings.login_failures_address) == (10, 50)
