@@ -13,6 +13,7 @@ _STEPS = [
     "make lint",
     "make test",
     "make fuzz",
+    "make test-versions",
     "make test-fleet TOPOLOGY=small trixie",
     "make test-fleet TOPOLOGY=full",
 ]
@@ -33,6 +34,7 @@ class Machine:
         self._script = folder / "checkout" / ".ci" / "run"
         self._script.parent.mkdir(parents=True)
         shutil.copy(script, self._script)
+        subprocess.run(["git", "init", "-q", self._script.parents[1]], check=True)
         for name in ("python3", "curl", "google-chrome"):
             self._program(name, "exit 0")
         self._program("sudo", 'shift\n"$@"')
@@ -81,7 +83,7 @@ def test_a_missing_program_is_installed_once(machine: Machine) -> None:
     assert machine.run()[:2] == (0, _STEPS)
 
 
-@pytest.mark.parametrize("broken", ["lint", "test", "fuzz", "test-fleet"])
+@pytest.mark.parametrize("broken", ["lint", "test", "fuzz", "test-versions", "test-fleet"])
 def test_every_step_runs_and_one_failure_fails_all(machine: Machine, broken: str) -> None:
     """The tests run after a failed lint too, and the summary says which step it was."""
     status, calls, printed = machine.run(broken)
@@ -109,6 +111,7 @@ def test_each_step_says_how_long_it_took(machine: Machine) -> None:
         "ok N s make lint",
         "ok N s make test",
         "ok N s make fuzz",
+        "ok N s make test-versions",
         "ok N s as_root make test-fleet TOPOLOGY=small trixie",
         "ok N s as_root make test-fleet TOPOLOGY=full",
     ]
@@ -126,4 +129,13 @@ def test_the_verdict_is_kept_for_this_very_checkout(machine: Machine) -> None:
     machine.run("test")
     commit, *steps = verdict.read_text().splitlines()
     assert re.fullmatch(r"[0-9a-f]{40}", commit)
-    assert [step.split()[0] for step in steps] == ["ok", "ok", "FAILED", "ok", "ok", "ok"]
+    assert [step.split()[0] for step in steps] == ["ok", "ok", "FAILED", "ok", "ok", "ok", "ok"]
+
+
+def test_a_checkout_without_history_says_what_it_skips(machine: Machine) -> None:
+    """The release before cannot be found in it; all else is tried."""
+    shutil.rmtree(machine._script.parents[1] / ".git")
+    status, calls, printed = machine.run()
+    assert status == 0
+    assert calls[2:] == [step for step in _STEPS if step != "make test-versions"]
+    assert re.search(r"^SKIPPED +make test-versions", printed, re.MULTILINE)
