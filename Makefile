@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test fuzz browser lint lock schema wheel release audit new-environment clean rehearsal \
-	rehearsal-down test-fleet test-versions release-twice deploy rollback
+	rehearsal-down test-fleet test-release-long test-versions release-twice deploy rollback
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -111,6 +111,10 @@ test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|trixie 
 	@$(environment) ansible
 	@$(environment) test
 	@$(call python,test) -m tests.fleet.machines.suite --tests '$(fleet_tests)' $(addprefix --kind ,$(TOPOLOGY))
+
+test-release-long: ## Ten releases and ten rollbacks under 100,000 requests, on eight hosts; RELEASES=… RATE=… for others.
+	@RELEASES=$(or $(RELEASES),10) RATE=$(or $(RATE),100) $(MAKE) test-fleet TOPOLOGY=full \
+		TESTS=tests/fleet/test_release.py
 
 versions_tests = $(if $(filter-out file default,$(origin TESTS)),$(TESTS),tests/api)
 

@@ -125,7 +125,7 @@ def _greeted(client: socket.socket, role: Role) -> str:
 
 
 def _request(client: socket.socket) -> int | None:
-    """PostgreSQL's first words, None for none; one for GSSAPI is declined, and the next one counts."""
+    """PostgreSQL's first words, None for none; those for GSSAPI are declined, the next count."""
     code = None
     for _ in range(2):
         length_and_code = client.recv(8)

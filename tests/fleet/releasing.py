@@ -30,7 +30,7 @@ _PEOPLE = 40
 
 @dataclass(frozen=True)
 class Edit:
-    """A file of the service in which ``old`` becomes ``new``; a new file where there is no ``old``."""
+    """A file in which ``old`` becomes ``new``; a new file where there is no ``old``."""
 
     file: str
     new: str
@@ -55,8 +55,8 @@ def _make(tree: Path, version: str, places: Places) -> None:
     """As `make release` does, in another tree."""
     python = PROJECT / ".venvs" / "build" / "bin" / "python"
     folder = PROJECT / "dist"
-    words = [python, "-m", "requirements.release", "--version", version, "--folder", folder]
-    run(*words, env={"PYTHONPATH": str(tree)})
+    words = ["-m", "requirements.release", "--version", version, "--folder", str(folder)]
+    run(python, *words, env={"PYTHONPATH": str(tree)})
     kept = archive_of(version, places.state)
     shutil.move(archive_of(version, folder), kept)
     sign(kept, places.release_key)

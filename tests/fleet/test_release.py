@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,10 @@ from tests.fleet.releasing import (
 
 pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(1800)]
 
-RATE = 40.0
+# How many there and back, and how often the client calls: more of both by `make test-release-long`.
+TIMES = int(os.environ.get("RELEASES") or 2)
+RATE = float(os.environ.get("RATE") or 80.0)
+REQUESTS = 10_000 * TIMES
 # Seconds, of two hosts with two instances each.
 RELEASE, ROLLBACK = 60.0, 20.0
 SLOWER = 2.0
@@ -42,8 +46,8 @@ def base(fleet: TestedFleet) -> str:
 
 @pytest.fixture(scope="module")
 def good(fleet: TestedFleet) -> list[str]:
-    """Two good releases."""
-    return [build(fleet), build(fleet)]
+    """Releases with which nothing is wrong."""
+    return [build(fleet) for _ in range(TIMES)]
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def watched(fleet: TestedFleet, tmp_path: Path) -> Iterator[Outside]:
         yield client
 
 
-def test_two_releases_and_two_rollbacks_cost_nobody_a_request(
+def test_releases_and_rollbacks_cost_nobody_a_request(
     fleet: TestedFleet, base: str, good: list[str], watched: Outside
 ) -> None:
     """No failed request, every confirmed write kept once, and both within their time."""
@@ -71,15 +75,17 @@ def test_two_releases_and_two_rollbacks_cost_nobody_a_request(
         assert set(current(fleet).values()) == {base}
         spans.append((f"rollback from {version}", back.seconds, 0.0))
     say(f"steady p99 {steady:.3f} s, {spans}, {watched.now}")
+    while watched.now["requests"] < REQUESTS:
+        time.sleep(1)
     assert watched.failures() == {}
     assert kept_otherwise(fleet, watched.folder) == {}
 
 
 def test_the_same_release_again_changes_nothing(fleet: TestedFleet, good: list[str]) -> None:
     """Nor does it restart anything."""
-    assert release(fleet, good[1]).rc == 0
+    assert release(fleet, good[-1]).rc == 0
     before = processes(fleet)
-    again = release(fleet, good[1])
+    again = release(fleet, good[-1])
     assert (again.rc, again.changes) == (0, [])
     assert processes(fleet) == before
 

@@ -50,9 +50,13 @@ def test_a_release_goes_on_where_a_killed_one_stopped(fleet: TestedFleet, tmp_pa
     wait = ("-e", "release_lease_wait=90", "-e", "release_probe=false")
     with outside(fleet, tmp_path, 20) as client:
         for seconds in KILLED_AFTER:
-            killed = fleet.play("release.yml", "-e", f"version={version}", *wait, killed_after=seconds)
+            killed = fleet.play(
+                "release.yml", "-e", f"version={version}", *wait, killed_after=seconds
+            )
             assert killed.rc != 0
-            held = fleet.play("release.yml", "-e", f"version={version}", "-e", "release_probe=false")
+            held = fleet.play(
+                "release.yml", "-e", f"version={version}", "-e", "release_probe=false"
+            )
             assert held.rc != 0
             assert "has held it for" in held.stdout, held.stdout[-2000:]
             time.sleep(1)

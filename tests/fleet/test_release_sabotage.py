@@ -34,9 +34,7 @@ _HALF = '__import__("random").random() < 0.5'
 _FAIL = 'raise RuntimeError("sabotage")'
 SABOTAGES = {
     "import error": [Edit("service/gtsd/app.py", f"{_FUTURE}import gtsd.nothing\n", _FUTURE)],
-    "never ready": [
-        Edit("service/gtsd/ops/handlers.py", "if True:", "if deps.life.draining:")
-    ],
+    "never ready": [Edit("service/gtsd/ops/handlers.py", "if True:", "if deps.life.draining:")],
     "ready, then crash": [
         Edit(
             "service/gtsd/lifecycle.py",
@@ -56,7 +54,9 @@ SABOTAGES = {
     ],
 }
 # What the trial, which comes by no proxy, cannot see.
-IN_SERVICE = _before_each_answer(f'if call.request.headers.get("X-Forwarded-Host") and {_HALF}: {_FAIL}')
+IN_SERVICE = _before_each_answer(
+    f'if call.request.headers.get("X-Forwarded-Host") and {_HALF}: {_FAIL}'
+)
 
 
 @pytest.mark.parametrize("kind", SABOTAGES)

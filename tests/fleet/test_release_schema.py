@@ -58,8 +58,9 @@ def test_a_team_may_run_migrations_by_hand(fleet: TestedFleet) -> None:
             *CONTRACT,
             Edit(
                 f"migrations/{name}.sql",
-                "-- purpose: a note\n-- phase: expand\n-- lock: ACCESS EXCLUSIVE on tasks (no rewrite)\n"
-                "-- undo: drops the note\n\nALTER TABLE tasks ADD COLUMN IF NOT EXISTS note text;\n",
+                "-- purpose: a note\n-- phase: expand\n"
+                "-- lock: ACCESS EXCLUSIVE on tasks (no rewrite)\n-- undo: drops the note\n\n"
+                "ALTER TABLE tasks ADD COLUMN IF NOT EXISTS note text;\n",
             ),
             Edit(f"migrations/{name}.undo.sql", "ALTER TABLE tasks DROP COLUMN note;\n"),
         ],

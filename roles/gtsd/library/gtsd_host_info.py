@@ -27,13 +27,13 @@ EXAMPLES = """
   gtsd_host_info: {version: 1.4.0, instances: 2, worker_port: 3010}
 """
 RETURN = """
-tools: {description: Whether what releases are unpacked with is there., type: bool, returned: always}
+tools: {description: Whether what unpacks releases is there., type: bool, returned: always}
 apt: {description: Whether Ansible can ask the package manager., type: bool, returned: always}
 user: {description: Whether the service's user is there., type: bool, returned: always}
 folders: {description: Whether the settings have folders., type: bool, returned: always}
 complete: {description: Whether the release is unpacked in full., type: bool, returned: always}
 archive: {description: SHA-256 of what was unpacked in full., type: str, returned: always}
-settings: {description: Whether the release has its own settings beside it., type: bool, returned: always}
+settings: {description: Whether the release has settings of its own., type: bool, returned: always}
 units: {description: Whether the release's units are in their places., type: bool, returned: always}
 current: {description: The release that is switched on., type: str, returned: always}
 releases: {description: Releases that are unpacked in full., type: list, returned: always}

@@ -15,7 +15,7 @@ _FAST = 0.1
 _DAYS = 7.0
 
 
-def _finding(host: str, item: str, good: bool, says: str) -> Finding:
+def _finding(host: str, item: str, says: str, *, good: bool) -> Finding:
     return {"host": host, "item": item, "state": "green" if good else "red", "says": says}
 
 
@@ -28,26 +28,27 @@ def service_findings(state: dict[str, Any], host: str, version: str) -> list[Fin
         if state[name]
     ]  # fmt: skip
     worker = state["worker"]
+    other = "" if state["current"] == version else f", the ledger says {version}"
     return [
-        _finding(host, "health", not faults, "; ".join(faults) or "every instance is ready"),
-        _finding(host, "worker", worker == "ready", worker.replace("_", " ")),
-        _finding(host, "version", state["current"] == version, f"{state['current']} serves"
-                 + ("" if state["current"] == version else f", the ledger says {version}")),
-    ]  # fmt: skip
+        _finding(host, "health", "; ".join(faults) or "every instance is ready", good=not faults),
+        _finding(host, "worker", worker.replace("_", " "), good=worker == "ready"),
+        _finding(host, "version", f"{state['current']} serves" + other, good=not other),
+    ]
 
 
 def command_finding(result: dict[str, Any], host: str, item: str) -> Finding:
     """A program that says what is wrong, and by its exit status whether anything is."""
     said = (result.get("stdout") or "").strip() or (result.get("stderr") or "").strip()
-    return _finding(host, item, result.get("rc") == 0, said or "it said nothing")
+    return _finding(host, item, said or "it said nothing", good=result.get("rc") == 0)
 
 
 def log_finding(result: dict[str, Any], host: str, since: str) -> Finding:
     """Lines of level error and above, of which the newest is shown."""
     lines = [line for line in (result.get("stdout") or "").splitlines() if line.strip()]
     if not lines:
-        return _finding(host, "error logs", True, f"none since {since}")
-    return _finding(host, "error logs", False, f"{len(lines)} since {since}; the last: {lines[-1][:300]}")
+        return _finding(host, "error logs", f"none since {since}", good=True)
+    says = f"{len(lines)} since {since}; the last: {lines[-1][:300]}"
+    return _finding(host, "error logs", says, good=False)
 
 
 def traffic_finding(traffic: dict[str, Any], host: str) -> Finding:
@@ -58,19 +59,20 @@ def traffic_finding(traffic: dict[str, Any], host: str) -> Finding:
         f" {before['requests']}; p95 {_ms(after['p95'])}, before {_ms(before['p95'])}"
     )
     if after["requests"] < _ENOUGH:
-        return _finding(host, "metrics", after["failed"] == 0, f"{says}; too few to compare")
+        return _finding(host, "metrics", f"{says}; too few to compare", good=after["failed"] == 0)
     share = after["failed"] / after["requests"]
     former = before["failed"] / before["requests"] if before["requests"] else 0.0
     calm = share <= max(_MOST_FAILED, former)
     bound = max(_FAST, _SLOWER * (before["p95"] or 0.0))
-    return _finding(host, "metrics", calm and after["p95"] <= bound, says)
+    return _finding(host, "metrics", says, good=calm and after["p95"] <= bound)
 
 
 def certificate_finding(result: dict[str, Any], host: str, days: float) -> Finding:
     """The certificate that is served, by the days that are left."""
     if result.get("failed") or "not_after" not in result:
-        return _finding(host, "certificate", False, str(result.get("msg", "none is shown")))
-    return _finding(host, "certificate", days >= _DAYS, f"{days:.0f} days are left of what is served")
+        return _finding(host, "certificate", str(result.get("msg", "none is shown")), good=False)
+    says = f"{days:.0f} days are left of what is served"
+    return _finding(host, "certificate", says, good=days >= _DAYS)
 
 
 def findings_table(findings: list[Finding], title: str) -> str:

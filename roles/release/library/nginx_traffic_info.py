@@ -9,17 +9,18 @@ module: nginx_traffic_info
 short_description: Tell how requests went, from nginx's access log
 description:
   - Reads the newest file and the one before it; lines are JSON with time, status and seconds.
+  - Times are in seconds, points in time since 1970.
 options:
   log: {description: The newest file., type: path, default: /var/log/nginx/access.log}
-  since: {description: Where the later span begins; seconds since 1970., type: float, required: true}
-  before: {description: How long the earlier span is that ends there; seconds., type: float, default: 3600}
+  since: {description: Where the later span begins., type: float, required: true}
+  before: {description: Length of the one that ends there., type: float, default: 3600}
 """
 EXAMPLES = """
 - name: Look how requests went since the release
   nginx_traffic_info: {since: 1795867200}
 """
 RETURN = """
-after: {description: "requests, failed (5xx) and p95 in seconds of the later span.", type: dict, returned: always}
+after: {description: "requests, failed (5xx), p95 of the later span.", type: dict, returned: always}
 before: {description: The same of the earlier span., type: dict, returned: always}
 """
 

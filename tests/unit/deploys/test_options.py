@@ -13,7 +13,7 @@ import pytest
 from gtsd.__main__ import run
 from gtsd.deploys import options
 from gtsd.deploys.errors import BadUsage
-from requirements import release
+from requirements import release_names
 
 NOBODY = {"DATABASE_URL": "postgresql://ann:word@127.0.0.1:1/x"}
 HOLD = ("acquire", "--holder", "anna@laptop release 1.4.0", "--purpose", "release")
@@ -118,7 +118,7 @@ def test_only_the_settings_of_the_owner_are_needed() -> None:
 
 def test_versions_are_those_that_a_release_can_have() -> None:
     """The builder of releases and this command agree on what a version is."""
-    assert options.VERSION.pattern == release.VERSION.pattern
+    assert options.VERSION.pattern == release_names.VERSION.pattern
 
 
 def test_help_tells_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

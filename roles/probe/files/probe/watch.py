@@ -142,7 +142,9 @@ def stop(folder: Folder) -> str:
                 raise ProbeError(f"Process {owner} has not ended after {_END_S:g} s.")
             time.sleep(0.1)
     state = folder.state()
-    if state["phase"] in _CALLING or (folder.owner() is None and folder.state()["phase"] != "ended"):
+    if state["phase"] in _CALLING or (
+        folder.owner() is None and folder.state()["phase"] != "ended"
+    ):
         raise ProbeError(
             "The outside client died before it was stopped, after "
             f"{state['requests']:,} requests, {state['failed']:,} of them failed; "
