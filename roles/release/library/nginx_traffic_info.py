@@ -30,8 +30,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 
 def read(log: Path) -> Iterator[dict[str, Any]]:
     """The lines of the file before and of the newest; what is no JSON is left out."""
@@ -74,6 +72,9 @@ def spans(
 
 def main() -> None:
     """Look, and tell."""
+    # The rest is tried where there is no Ansible.
+    from ansible.module_utils.basic import AnsibleModule
+
     module = AnsibleModule(
         argument_spec={
             "log": {"type": "path", "default": "/var/log/nginx/access.log"},
