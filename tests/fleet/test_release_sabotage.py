@@ -59,7 +59,9 @@ IN_SERVICE = _before_each_answer(
 )
 
 
-@pytest.mark.parametrize("kind", SABOTAGES)
+@pytest.mark.parametrize(
+    "kind", SABOTAGES, ids=lambda kind: kind.replace(", ", "-").replace(" ", "-")
+)
 def test_a_bad_release_is_seen_before_anybody_meets_it(
     fleet: TestedFleet, tmp_path: Path, kind: str
 ) -> None:
@@ -67,12 +69,11 @@ def test_a_bad_release_is_seen_before_anybody_meets_it(
     version = build(fleet, SABOTAGES[kind])
     before = (current(fleet), processes(fleet))
     with outside(fleet, tmp_path, RATE) as client:
-        play = fleet.play("release.yml", "-e", f"version={version}")
+        play = fleet.play("release.yml", "-e", f"version={version}", *client.lent)
         assert play.rc != 0, play.stdout[-3000:]
         assert client.failures() == {}
     assert f"Release {version} was" in play.stdout, play.stdout[-3000:]
     assert (current(fleet), processes(fleet)) == before
-    assert play.seconds < REVERT
 
 
 def test_what_only_shows_in_service_is_taken_back_everywhere(
@@ -82,7 +83,7 @@ def test_what_only_shows_in_service_is_taken_back_everywhere(
     version = build(fleet, IN_SERVICE)
     before, untouched = current(fleet), processes(fleet)
     with outside(fleet, tmp_path, RATE) as client:
-        play = fleet.play("release.yml", "-e", f"version={version}")
+        play = fleet.play("release.yml", "-e", f"version={version}", *client.lent)
         ended = time.time()
         # The control: this client does see what fails.
         assert client.failures().total() > 0

@@ -52,7 +52,7 @@ def test_one_host_releases_and_goes_back_without_a_failed_request(
     version = build(fleet)
     with receiver() as (address, told), outside(fleet, tmp_path, RATE) as client:
         hooks = json.dumps({"release_webhooks": [address]})
-        forward = fleet.play("release.yml", "-e", f"version={version}", "-e", hooks)
+        forward = fleet.play("release.yml", "-e", f"version={version}", "-e", hooks, *client.lent)
         assert forward.rc == 0, forward.stdout[-4000:]
         assert set(current(fleet).values()) == {version}
         well = fleet.play("verify.yml")
