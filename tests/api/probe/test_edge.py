@@ -72,10 +72,10 @@ async def test_a_connection_that_ends_under_a_request_is_a_failure(
     front: Http2Front, ca: Ca, tmp_path: Path
 ) -> None:
     """The control: without a word of leave, what was sent is not answered and not sent again."""
-    front.instead = lambda number: HANG_UP if number > 40 and number % 10 == 0 else None
+    front.instead = lambda number: HANG_UP if number > 30 and number % 5 == 0 else None
     await probe_meanwhile("run", *options(front, ca, tmp_path), *QUICK)
     failed = [row for row in history(tmp_path / "run") if row["reason"]]
-    assert len(failed) == len([n for n in range(41, front.requests + 1) if n % 10 == 0]) > 1
+    assert len(failed) == len([n for n in range(31, front.requests + 1) if n % 5 == 0]) > 1
     assert {row["reason"] for row in failed} == {"no answer"}
 
 
