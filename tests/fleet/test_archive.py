@@ -43,8 +43,8 @@ def test_what_was_tampered_with_is_refused_and_current_stays(
         signature_of(archive).unlink()
     app = fleet.host(fleet.names("app")[0])
     before = app.check_output(_CURRENT)
-    told = [f"--extra-vars=gtsd_version=9.9.9 gtsd_release_archive={archive}", "--limit=app"]
-    refused = fleet.play("site.yml", *told)
+    told = [f"--extra-vars=gtsd_version=9.9.9 gtsd_release_archive={archive} gtsd_switches=true"]
+    refused = fleet.play("site.yml", "--limit=app", *told)
     assert refused.rc != 0
     assert reason in " ".join(refused.stdout.split())
     assert app.check_output(_CURRENT) == before
