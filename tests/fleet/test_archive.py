@@ -15,7 +15,9 @@ _CURRENT = "readlink /opt/gtsd/current && systemctl show --value --property=Main
 
 def _copy(fleet: TestedFleet, folder: Path, version: str) -> Path:
     """The release that runs, with its signature, under another version's name."""
-    (running,) = fleet.state.glob("gtsd-*.tar.gz")
+    app = fleet.host(fleet.names("app")[0])
+    current = app.check_output("readlink /opt/gtsd/current").removeprefix("releases/")
+    running = archive_of(current, fleet.state)
     copy = archive_of(version, folder)
     shutil.copyfile(running, copy)
     shutil.copyfile(signature_of(running), signature_of(copy))

@@ -37,10 +37,13 @@ def release(fleet: TestedFleet, version: str, *more: str, **options: float) -> P
 
 
 @pytest.fixture(scope="module")
-def base(fleet: TestedFleet) -> str:
-    """What all hosts run at the start."""
+def base(fleet: TestedFleet) -> Iterator[str]:
+    """What all hosts run at the start, and at the end again: it is what the inventory says."""
     (version,) = set(current(fleet).values())
-    return version
+    yield version
+    if set(current(fleet).values()) != {version}:
+        back = fleet.play("rollback.yml", "-e", f"version={version}")
+        assert back.rc == 0, back.stdout[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,7 @@ def test_releases_and_rollbacks_cost_nobody_a_request(
     assert kept_otherwise(fleet, watched.folder) == {}
 
 
+@pytest.mark.usefixtures("base")
 def test_the_same_release_again_changes_nothing(fleet: TestedFleet, good: list[str]) -> None:
     """Nor does it restart anything."""
     assert release(fleet, good[-1], *QUICK).rc == 0

@@ -8,7 +8,8 @@ from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.releasing import Edit, build, current, processes
 
-pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(900)]
+# Last of those that release: no release without these migrations can follow.
+pytestmark = pytest.mark.timeout(900)
 
 _NUMBER = len(list((PROJECT / "migrations").glob("*.undo.sql"))) + 1
 _NAME = f"{_NUMBER:04}_nothing_needed"
