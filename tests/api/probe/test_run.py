@@ -148,6 +148,17 @@ def test_a_client_that_was_killed_is_no_proof(served: Served, tmp_path: Path) ->
     assert "2 accounts are left" in stopped.stderr
 
 
+def test_what_is_in_work_when_it_is_stopped_is_counted(served: Served, tmp_path: Path) -> None:
+    """A slow upload is still on its way then; how it ends belongs to the release as well."""
+    folder = tmp_path / "run"
+    options = (url(served), "--accounts=2", "--rate=40", "--slow=2")
+    with watching(folder, *options):
+        stopped = json.loads(probe("stop", f"--folder={folder}").stdout)
+        assert stopped["in_flight"] == 0
+        assert stopped["requests"] == len(history(folder))
+        assert stopped["by_kind"]["slow upload"] >= 1
+
+
 def test_a_folder_is_for_one_run(served: Served, tmp_path: Path) -> None:
     """A second client is refused, while the first one works and afterwards; each says why."""
     folder = f"--folder={tmp_path}/run"

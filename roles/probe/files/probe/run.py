@@ -227,7 +227,8 @@ class Run:
             await asyncio.sleep(1.0)
 
     async def _end(self, telling: asyncio.Task[None]) -> None:
-        self._phase = "stopping"
+        # All requests have ended and are counted.
+        self._phase = "leaving"
         self._say("deleting accounts")
         self._left = await self._people.delete()
         await self._exchange.links.close()

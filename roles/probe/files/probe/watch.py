@@ -20,8 +20,9 @@ from probe.folder import Folder
 _STALE_S: Final = 5.0
 _FIRST_ANSWERS: Final = 5
 _SHOWN: Final = 3
-_CALLING: Final = ("preparing", "running")
-# As long as requests and the deletion of accounts may take.
+# The phases in which requests are made or still on their way.
+_CALLING: Final = ("preparing", "running", "stopping")
+# Longer than the slowest of them takes.
 _END_S: Final = 180.0
 
 
@@ -141,10 +142,10 @@ def stop(folder: Folder) -> str:
             if time.monotonic() > until:
                 raise ProbeError(f"Process {owner} has not ended after {_END_S:g} s.")
             time.sleep(0.1)
+    # In this order: what one that has gone said last is final.
+    gone = folder.owner() is None
     state = folder.state()
-    if state["phase"] in _CALLING or (
-        folder.owner() is None and folder.state()["phase"] != "ended"
-    ):
+    if state["phase"] in _CALLING or (gone and state["phase"] != "ended"):
         raise ProbeError(
             "The outside client died before it was stopped, after "
             f"{state['requests']:,} requests, {state['failed']:,} of them failed; "
