@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +13,9 @@ from gtsd.app import table
 from gtsd.clock import FixedClock
 from gtsd.web.openapi import document
 from tests.api.conftest import Running, Start
-from tests.support.browser import Page, chromium, find_chromium, open_page
+from tests.support.browser import Page, chromium, open_page
 from tests.support.client import PASSWORD
 
-_MISSING = "Chromium is missing; run this once: sudo apt-get install chromium"
 _SIGN_IN = """(() => {{
   const form = document.querySelector("#sign-in");
   form.elements.email.value = "{email}";
@@ -30,12 +28,7 @@ _NOTE = 'document.querySelector("#note").textContent'
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One browser for all tests of this file; each has a tab without a past."""
-    program = find_chromium()
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(_MISSING)
-        pytest.skip(_MISSING)
-    with chromium(program, tmp_path_factory.mktemp("chromium")) as endpoint:
+    with chromium(tmp_path_factory.mktemp("chromium")) as endpoint:
         yield endpoint
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,7 +102,6 @@ class Outside:
     """The outside client of a test, which runs through all that the test does."""
 
     folder: Path
-    marks: list[float] = field(default_factory=list)
 
     @property
     def lent(self) -> tuple[str, str]:

@@ -20,6 +20,8 @@ NOT_ON_A_HOST = {"app_version", "git_sha", "host", "port", "worker_port"}
 # Follow from the inventory, where the service itself can only assume one.
 DERIVED = {"app_env", "hosts", "instances", "public_url"}
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]+)=\{\{ (gtsd_\w+)(?: \| [^}]+)? \}\}$", re.MULTILINE)
+# Units whose sandbox holds the same code.
+_RUNS_CODE = ("gtsd-api@", "gtsd-worker", "gtsd-trial@")
 _CREDENTIAL = re.compile(r"^LoadCredential=(\w+):/etc/gtsd/credentials/(\w+)$", re.MULTILINE)
 
 
@@ -123,19 +125,20 @@ def test_every_secret_is_written_and_handed_to_the_units(root: Path, role: Path)
     names = {s.env.credential for s in _secret()}
     variables = yaml.safe_load((role / "vars" / "main.yml").read_text())
     assert variables["__gtsd_credentials"].keys() == names
-    for name in ("gtsd-api@", "gtsd-worker"):
+    for name in _RUNS_CODE:
         unit = (root / "systemd" / f"{name}.service").read_text()
         assert dict(_CREDENTIAL.findall(unit)) == {name: name for name in names}
     wrapper = (root / "systemd" / "bin" / "gtsd").read_text()
     assert [name for name in names if not re.search(rf"\b{name}\b", wrapper)] == []
 
 
-def test_the_sandbox_of_the_worker_is_that_of_the_api(root: Path) -> None:
-    """What is made tighter for one is so for the other."""
-    units = [root / "systemd" / f"{name}.service" for name in ("gtsd-api@", "gtsd-worker")]
-    api, worker = (unit.read_text().partition("LimitCORE=0\n")[2] for unit in units)
+def test_the_sandbox_of_the_others_is_that_of_the_api(root: Path) -> None:
+    """What is made tighter for one is so for all; a trial is no part of a boot."""
+    units = [root / "systemd" / f"{name}.service" for name in _RUNS_CODE]
+    api, worker, trial = (unit.read_text().partition("LimitCORE=0\n")[2] for unit in units)
     assert "SystemCallFilter" in api
     assert worker == api
+    assert trial == api.partition("\n[Install]\n")[0]
 
 
 def test_only_migrations_have_the_owners_address(root: Path) -> None:

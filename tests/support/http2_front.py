@@ -15,13 +15,14 @@ import h2.events
 from hyperframe.frame import GoAwayFrame
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
+from tests.support.listener import Listener
 from tests.support.tls import Leaf
 
 # Nothing more is answered, as if the process had died.
 HANG_UP = -1
 
 
-class Http2Front:
+class Http2Front(Listener):
     """Listens while the block runs.
 
     ``leave_after`` requests of a connection it takes leave with GOAWAY and ends what it has begun;
@@ -29,20 +30,18 @@ class Http2Front:
     """
 
     def __init__(self, target: int, leaf: Leaf) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(leaf.certificate, leaf.key)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        super().__init__(context)
         self._target = target
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(leaf.certificate, leaf.key)
-        self._context.set_alpn_protocols(["h2", "http/1.1"])
-        self._links: set[asyncio.Task[None]] = set()
         self.leave_after = 1_000_000
         self.instead: Callable[[int], int | None] = lambda _: None
-        self.port = self.requests = self.leaves = 0
+        self.requests = self.leaves = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
-        self.port = self._server.sockets[0].getsockname()[1]
         self._client = AsyncHTTPClient(force_instance=True, max_clients=100)
-        return self
+        return await super().__aenter__()
 
     async def __aexit__(
         self,
@@ -50,17 +49,8 @@ class Http2Front:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.close()
-        links = list(self._links)
-        for link in links:
-            link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+        await super().__aexit__(kind, error, trace)
         self._client.close()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.create_task(self._serve(reader, writer))
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tls = writer.get_extra_info("ssl_object")

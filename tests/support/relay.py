@@ -5,50 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from types import TracebackType
-from typing import Self
+
+from tests.support.listener import Listener
 
 
-class Relay:
+class Relay(Listener):
     """Listens while the block runs. ``silent`` swallows what comes, in both directions."""
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self._target = target
-        self._tls = tls
-        self._links: set[asyncio.Task[None]] = set()
-        self.port = 0
         self.silent = False
         self.connections = 0
         self.requests: list[bytes] = []
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        links = list(self._links)
-        for link in links:
-            link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
 
     def instead_of(self, url: str) -> str:
         """The same URL with our port."""
         return url.replace(f":{self._target}/", f":{self.port}/")
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        link = asyncio.create_task(self._serve(reader, writer))
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         async with contextlib.AsyncExitStack() as ends:
             ends.push_async_callback(_end, writer)
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from psycopg2 import extensions
 
+from gtsd.migrate import ledger
 from gtsd.migrate.errors import Drift, MigrationError
 
 FILE = "schema.sql"
@@ -20,7 +21,7 @@ _HEAD = "-- The schema at head, written by `make schema`. It is changed by migra
 _NOISE = re.compile(r"--|SET |SELECT pg_catalog\.set_config\(|\\(un)?restrict ")
 # What commands make for themselves beside all migrations: the ledger of those, the lease, and the
 # ledger of releases with its trigger's function, which pg_dump cannot be told to leave out.
-_NOT_SCHEMA = ("public.gtsd_migrations", "public.gtsd_deploy_lease", "public.gtsd_deploys")
+_NOT_SCHEMA = (ledger.TABLE, "public.gtsd_deploy_lease", "public.gtsd_deploys")
 _NOT_SCHEMA_EITHER = re.compile(
     r"^CREATE FUNCTION public\.gtsd_deploys_\w+\(\).*?^\$\$;$", re.MULTILINE | re.DOTALL
 )

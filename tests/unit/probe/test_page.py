@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import pytest
 
 from probe import report
 from probe.folder import Folder
-from tests.support.browser import Page, chromium, find_chromium, open_page
+from tests.support.browser import Page, chromium, open_page
 from tests.unit.probe.stories import NOON, marks, write_run
 
-_MISSING = "Chromium is missing; run this once: sudo apt-get install chromium"
 HOSTILE = "</title></svg><img src=x onerror=\"document.title='run'\"><script>document.title='run'"
 EVENTS: dict[str, Any] = {
     "version": "1.4.0",
@@ -35,12 +33,7 @@ EVENTS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One browser for all tests of this file; each has a tab without a past."""
-    program = find_chromium()
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(_MISSING)
-        pytest.skip(_MISSING)
-    with chromium(program, tmp_path_factory.mktemp("chromium")) as endpoint:
+    with chromium(tmp_path_factory.mktemp("chromium")) as endpoint:
         yield endpoint
 
 
