@@ -1,4 +1,4 @@
-"""What every server of a test has that runs beside it: a port of its own, and links that end with it."""
+"""What servers that run beside a test have: a port of their own, and links that end with them."""
 
 from __future__ import annotations
 
