@@ -42,6 +42,7 @@ reload: {description: Whether systemd has to read units anew., type: bool, retur
 missing: {description: Instances that are not enabled or do not run., type: list, returned: always}
 stale: {description: Instances that run with something older., type: list, returned: always}
 extra: {description: Instances beyond the wanted number., type: list, returned: always}
+stand_ins: {description: Instances that something stands in for., type: list, returned: always}
 not_ready: {description: Instances that are not ready., type: list, returned: always}
 worker: {description: "missing, stale, not_ready or ready.", type: str, returned: always}
 """
@@ -64,7 +65,7 @@ _LOADED = Path("/run/credentials")
 _SSH_KEYGEN = Path("/usr/bin/ssh-keygen")
 _OWNERS = "owner_database_url"
 _WORKER = "gtsd-worker.service"
-_UNIT = re.compile(r"gtsd-api@([1-9][0-9]*)\.(?:service|socket)")
+_UNIT = re.compile(r"gtsd-(?:api|standin)@([1-9][0-9]*)\.(?:service|socket)")
 _PROPERTIES = "Id,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
 _READY_WITHIN = 3.0
 
@@ -131,14 +132,23 @@ def show(module: AnsibleModule, units: list[str]) -> dict[str, dict[str, str]]:
     return {properties["Id"]: properties for properties in shown}
 
 
+def loaded(module: AnsibleModule, *words: str) -> list[str]:
+    """Names of units that systemd has loaded and that the words choose."""
+    command = ["systemctl", "list-units", "--plain", "--no-legend", *words]
+    _, out, _ = module.run_command(command, check_rc=True)
+    return [line.split()[0] for line in out.splitlines() if line.strip()]
+
+
+def numbers_of(names: list[str]) -> set[int]:
+    """The instances whose units these are."""
+    return {int(match[1]) for match in map(_UNIT.fullmatch, names) if match}
+
+
 def known_instances(module: AnsibleModule) -> set[int]:
     """Those that are loaded, running or not, or enabled."""
-    command = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "gtsd-api@*"]
-    _, out, _ = module.run_command(command, check_rc=True)
     enabled = Path("/etc/systemd/system").glob("*.target.wants/gtsd-api@*")
-    names = [line.split()[0] for line in out.splitlines() if line.strip()]
-    names += [link.name for link in enabled]
-    return {int(match[1]) for match in map(_UNIT.fullmatch, names) if match}
+    names = loaded(module, "--all", "gtsd-api@*")
+    return numbers_of(names + [link.name for link in enabled])
 
 
 def is_stale(unit: str, pid: str, wanted: dict[str, str]) -> bool:
@@ -192,6 +202,7 @@ def instances(module: AnsibleModule, count: int, wanted: dict[str, str]) -> dict
         "missing": missing,
         "stale": stale,
         "extra": sorted(known_instances(module) - set(numbers)),
+        "stand_ins": sorted(numbers_of(loaded(module, "--state=active", "gtsd-standin@*"))),
         "reload": any(unit["NeedDaemonReload"] == "yes" for unit in units.values()),
         "not_ready": [n for n in numbers if n not in missing and not is_ready(int(f"300{n}"))],
     }

@@ -1,0 +1,74 @@
+"""Nobody waits while an instance is restarted behind its stand-in, and a forgotten one ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fleet.machines.tested import TestedFleet
+
+pytestmark = [pytest.mark.shape("small", "trixie"), pytest.mark.timeout(300)]
+
+_PLAIN = "systemctl restart gtsd-api@1"
+_BEHIND = f"systemctl start gtsd-standin@1; {_PLAIN}; systemctl stop gtsd-standin@1"
+# Each request on a connection of its own, twenty a second, however long those before them take.
+_CLIENT = """
+import http.client, json, sys, threading, time
+took, failed = [], []
+def call():
+    began = time.monotonic()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", 3001, timeout=20)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+    except Exception as error:
+        failed.append(repr(error))
+    took.append(time.monotonic() - began)
+until, threads = time.monotonic() + float(sys.argv[1]), []
+while time.monotonic() < until:
+    threads.append(threading.Thread(target=call))
+    threads[-1].start()
+    time.sleep(0.05)
+for thread in threads:
+    thread.join()
+print(json.dumps({"failed": failed, "longest": max(took), "requests": len(took)}))
+"""
+
+
+def longest_wait(fleet: TestedFleet, command: str, seconds: float = 12.0) -> float:
+    """Of all who called the instance while the command was done; none of them may fail."""
+    name = fleet.names("app")[0]
+    words = [sys.executable, "-c", _CLIENT, str(seconds)]
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(fleet.run_beside, name, words, timeout=60)
+        time.sleep(1.0)
+        fleet.host(name).run_expect([0], command)
+        done = calling.result()
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["failed"] == []
+    return float(told["longest"])
+
+
+def test_nobody_waits_for_a_restart_behind_a_stand_in(fleet: TestedFleet) -> None:
+    """The control, the same restart without it: what arrives waits for the new process."""
+    behind, plain = (longest_wait(fleet, command) for command in (_BEHIND, _PLAIN))
+    assert behind < plain / 2, f"{behind:.2f} s with, {plain:.2f} s without"
+
+
+def test_an_instance_that_runs_has_no_stand_in_after_a_run(fleet: TestedFleet) -> None:
+    """One that a killed run forgot is ended by the next; nothing else changes."""
+    name = fleet.names("app")[0]
+    host = fleet.host(name)
+    before = host.check_output("systemctl show -P MainPID gtsd-api@1 gtsd-api@2")
+    host.run_expect([0], "systemctl start gtsd-standin@2")
+    assert host.check_output("systemctl show -P RuntimeMaxUSec gtsd-standin@2") == "5min"
+    play = fleet.play("site.yml", "--limit", "app")
+    assert play.rc == 0, play.stdout[-3000:]
+    assert play.changes == [f"{name}: gtsd : End stand-ins that nobody waits for"]
+    assert not host.service("gtsd-standin@2").is_running
+    assert host.check_output("systemctl show -P MainPID gtsd-api@1 gtsd-api@2") == before
