@@ -20,6 +20,9 @@ _RECAP = re.compile(
     r"\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
     re.MULTILINE,
 )
+# All hosts share the processor of this machine: more of them at a time are no sooner done, and take it from
+# the service. Three database hosts have to be able to start together.
+_FORKS = max(3, (os.cpu_count() or 1) + 1)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RESULT = re.compile(
     r"^(?:TASK|RUNNING HANDLER) \[(?P<task>.*?)\] \*|^changed: \[(?P<host>[^\]]+)\]"
@@ -85,7 +88,8 @@ def play(
     ``killed_after`` so many seconds it is as if the operator's machine lost its power.
     """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
-    environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    environment = {"ANSIBLE_FORKS": str(_FORKS), **os.environ}
+    environment |= {"GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
     # What runs this may have its own Python settings, which are not Ansible's.
     environment.pop("PYTHONPATH", None)
     started = time.monotonic()
