@@ -12,8 +12,8 @@ description:
     First the signature is verified, then every entry is judged, then what was judged is unpacked,
     from the same bytes. Files are root's, others may read them, and only programs can be run.
   - >-
-    A refusal says in one sentence what is wrong, and removes the folder with all that is in it, the
-    archive and its signature.
+    A refusal says in one sentence what is wrong, and removes the folder with all that is in it.
+    Archive and signature are removed in any case.
 options:
   archive: {description: The archive on this host., type: path, required: true}
   signature: {description: Its signature on this host., type: path, required: true}
@@ -246,6 +246,8 @@ def main() -> None:
             msg=f"The archive of release {version} is refused: {refused}. Nothing was switched."
         )
     else:
+        for name in ("archive", "signature"):
+            Path(module.params[name]).unlink()
         module.exit_json(changed=True, **done)
 
 

@@ -20,8 +20,8 @@ _RECAP = re.compile(
     r"\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
     re.MULTILINE,
 )
-# All hosts share the processor of this machine: more of them at a time are no sooner done, and take it from
-# the service. Three database hosts have to be able to start together.
+# All hosts share the processor of this machine: more of them at a time are no sooner done, and take
+# it from the service. Three database hosts have to be able to start together.
 _FORKS = max(3, (os.cpu_count() or 1) + 1)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RESULT = re.compile(

@@ -82,7 +82,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--accounts", type=_whole(1, "8"), help="to open; by the rate when not given")
     add("--accounts-file", type=Path, help="accounts that exist already")
     add("--mail-domain", default="probe.invalid", help="of the accounts' addresses")
-    add("--slow", type=_number(0, 9, "6"), default=6.0,
+    add("--slow", type=_number(0, 9, "4"), default=4.0,
         help="seconds that one upload and one read at a time take; 0 makes none")  # fmt: skip
     bound = parser.add_mutually_exclusive_group()
     bound.add_argument("--seconds", type=_number(1, 86400, "60"), help="to run")
