@@ -17,6 +17,7 @@ from roles.release.filter_plugins.release_findings import (
     service_findings,
     traffic_finding,
 )
+from roles.release.filter_plugins.release_reasons import failure_reasons
 from roles.release.library.nginx_traffic_info import read, spans, summary
 
 WELL: dict[str, Any] = {
@@ -139,3 +140,17 @@ def test_only_texts_that_change_are_shown() -> None:
     assert settings_diffs(hosts, list(hosts)) == [
         {"host": "app1", "title": "Settings of app1", "before": "A=1", "after": "A=2"}
     ]
+
+
+def test_a_reason_is_what_the_failed_task_said() -> None:
+    """Once for hosts that say the same; of a command its own last lines, and not that it failed."""
+    pip = {"msg": "non-zero return code", "cmd": ["python", "pip", "install", "-r", "x"]}
+    said = {
+        "app1": {"ansible_failed_result": {"msg": "no space"}},
+        "app2": {"ansible_failed_result": {"msg": "no space"}},
+        "app3": {"ansible_failed_result": {**pip, "stderr": "a\nb\nc\nERROR: no such option"}},
+        "app4": {},
+    }
+    reasons = failure_reasons(said, list(said))
+    assert reasons == "no space python pip install …: b c ERROR: no such option"
+    assert failure_reasons(said, ["app4"]) == "a host could not be reached."
