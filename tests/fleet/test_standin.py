@@ -60,6 +60,16 @@ def test_nobody_waits_for_a_restart_behind_a_stand_in(fleet: TestedFleet) -> Non
     assert behind < plain / 2, f"{behind:.2f} s with, {plain:.2f} s without"
 
 
+def test_a_stand_in_that_ends_is_met_by_nobody(fleet: TestedFleet) -> None:
+    """It takes no new connection from the first moment, so nobody is told that it is draining."""
+    host = fleet.host(fleet.names("app")[0])
+    host.run_expect([0], "systemctl start gtsd-standin@1")
+    host.run_expect([0], "systemctl stop --no-block gtsd-standin@1")
+    code = "curl -s -o /dev/null -w '%{http_code} ' 127.0.0.1:3001/ready"
+    told = host.check_output(f"sleep 0.2; for i in $(seq 50); do {code}; done")
+    assert set(told.split()) == {"200"}
+
+
 def test_an_instance_that_runs_has_no_stand_in_after_a_run(fleet: TestedFleet) -> None:
     """One that a killed run forgot is ended by the next; nothing else changes."""
     name = fleet.names("app")[0]
