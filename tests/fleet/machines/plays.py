@@ -23,6 +23,8 @@ _RECAP = re.compile(
 # All hosts share the processor of this machine: more of them at a time are no sooner done, and take
 # it from the service. Three database hosts have to be able to start together.
 _FORKS = max(3, (os.cpu_count() or 1) + 1)
+# Seconds after which a task works on its hosts.
+_INTO_A_TASK = 0.5
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RESULT = re.compile(
     r"^(?:TASK|RUNNING HANDLER) \[(?P<task>.*?)\] \*|^changed: \[(?P<host>[^\]]+)\]"
@@ -81,11 +83,13 @@ def play(
     *arguments: str,
     show: bool = False,
     killed_after: float | None = None,
+    killed_at: str = "",
     inventory: str = "inventories/rehearsal",
 ) -> Play:
     """Run a playbook of the project, with the rehearsal's inventory; ``show`` what it says.
 
-    ``killed_after`` so many seconds it is as if the operator's machine lost its power.
+    ``killed_after`` so many seconds, or while the task of the name ``killed_at`` is done, it is as
+    if the operator's machine lost its power.
     """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
     environment = {"ANSIBLE_FORKS": str(_FORKS), **os.environ}
@@ -101,7 +105,9 @@ def play(
             sys.stdout.write(line)
             sys.stdout.flush()
 
-    status = run_child([*command, f"playbooks/{playbook}"], environment, hear, killed_after)
+    status = run_child(
+        [*command, f"playbooks/{playbook}"], environment, hear, killed_after, killed_at
+    )
     return Play(status, "".join(said), time.monotonic() - started)
 
 
@@ -110,6 +116,7 @@ def run_child(
     environment: dict[str, str],
     hear: Callable[[str], object] | None = None,
     killed_after: float | None = None,
+    killed_at: str = "",
 ) -> int:
     """Run a program in the project's folder; with everything that it started, it ends with us."""
     process = subprocess.Popen(
@@ -130,6 +137,9 @@ def run_child(
         for line in process.stdout or ():
             if hear:
                 hear(line)
+            if killed_at and line.startswith("TASK [") and killed_at in line:
+                time.sleep(_INTO_A_TASK)
+                _kill(process)
         return process.wait()
     except BaseException:
         end(process)

@@ -101,9 +101,9 @@ class TestedFleet:
 
     # ---- playbooks
 
-    def play(self, playbook: str, *arguments: str, killed_after: float | None = None) -> Play:
+    def play(self, playbook: str, *arguments: str, killed_at: str = "") -> Play:
         """Run a playbook of the project against the fleet; it may fail, see its ``rc``."""
-        return plays.play(self.name, playbook, *arguments, killed_after=killed_after)
+        return plays.play(self.name, playbook, *arguments, killed_at=killed_at)
 
     # ---- from outside
 
