@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(1800)]
 
 # How many there and back, and how often the client calls: more of both by `make test-release-long`.
 TIMES = int(os.environ.get("RELEASES") or 2)
-RATE = float(os.environ.get("RATE") or 60.0)
+RATE = float(os.environ.get("RATE") or 80.0)
 REQUESTS = 10_000 * TIMES
 # Where the test looks at something else than requests.
 QUICK = ("-e", "release_probe=false")

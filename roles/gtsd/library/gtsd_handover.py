@@ -20,6 +20,10 @@ options:
     type: list
     elements: int
     default: []
+  alone:
+    description: Whether the instances of these stand-ins stop, which then have all their requests.
+    type: bool
+    default: false
   restart:
     description: Instances that are restarted; they have stand-ins then.
     type: list
@@ -29,8 +33,8 @@ options:
   timeout: {description: "How long that may take, in seconds.", type: int, default: 60}
 """
 EXAMPLES = """
-- name: Let the new release answer some of the requests
-  gtsd_handover: {version: 1.4.0, stand_ins: [1]}
+- name: Let the new release answer the requests of one instance
+  gtsd_handover: {version: 1.4.0, stand_ins: [1], alone: true}
 - name: Let it answer all of them
   gtsd_handover: {version: 1.4.0, stand_ins: [2], restart: [1, 2]}
 """
@@ -57,6 +61,11 @@ def stand_in(instance: int) -> str:
     return f"gtsd-standin@{instance}.service"
 
 
+def instance_unit(instance: int) -> str:
+    """The unit of an instance."""
+    return f"gtsd-api@{instance}.service"
+
+
 def systemctl(module: AnsibleModule, *words: str) -> None:
     """Run it; raises HandoverError."""
     rc, _, err = module.run_command(["systemctl", *words])
@@ -80,7 +89,7 @@ def answer(instance: int) -> tuple[int, str]:
 
 def wait_until_ready(instance: int, version: str, until: float) -> None:
     """Raises HandoverError where the instance, alone at its port, does not get ready in time."""
-    unit = f"gtsd-api@{instance}.service"
+    unit = instance_unit(instance)
     while True:
         status, served = answer(instance)
         if status == http.client.OK:
@@ -102,9 +111,11 @@ def hand_over(module: AnsibleModule) -> None:
         except HandoverError:
             systemctl(module, "stop", "--no-block", *standing)
             raise
+    if wanted["alone"]:
+        systemctl(module, "stop", *(instance_unit(n) for n in wanted["stand_ins"]))
     if not wanted["restart"]:
         return
-    systemctl(module, "restart", *(f"gtsd-api@{n}.service" for n in wanted["restart"]))
+    systemctl(module, "restart", *(instance_unit(n) for n in wanted["restart"]))
     # Each of them answers what it has in work, which nobody has to wait for.
     systemctl(module, "stop", "--no-block", *(stand_in(n) for n in wanted["restart"]))
     until = time.monotonic() + wanted["timeout"]
@@ -118,6 +129,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stand_ins": numbers,
+            "alone": {"type": "bool", "default": False},
             "restart": numbers,
             "version": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 60},
