@@ -114,7 +114,7 @@ def test_a_restore_goes_to_the_second_and_no_further(fleet: TestedFleet, rows: N
         mark(fleet, number)
         time.sleep(1)
     half, last = ROWS // 2, ROWS - 1
-    stamp = "SELECT to_char(at + interval '%s' AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    stamp = "SELECT to_char((at + interval '%s') AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
     where = " FROM of_a_backup WHERE n = "
     target = sql(fleet, stamp % "0.4 s" + f"{where}{half}").strip() + "+00"
     later = sql(fleet, stamp % "0.4 s" + f"{where}{last}").strip() + "+00"
