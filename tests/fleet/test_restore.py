@@ -80,6 +80,32 @@ def test_a_cluster_goes_back_to_a_restore_point_and_goes_on(fleet: TestedFleet) 
         fleet.host(name).check_output(f"rm -rf {data}.kept")
 
 
+def test_a_site_is_rebuilt_from_its_backups(fleet: TestedFleet) -> None:
+    """Database hosts without data, etcd without a cluster: one run of site.yml brings all back."""
+    sql(fleet, "DROP TABLE IF EXISTS of_a_backup")
+    sql(fleet, "CREATE TABLE of_a_backup (n int PRIMARY KEY, at timestamptz)")
+    mark(fleet, 1)
+    refused = fleet.play("site.yml", "-e", "restore=latest")
+    assert refused.rc != 0
+    assert "nothing is restored over data" in " ".join(refused.stdout.split())
+    switch(fleet)
+    data = _data(fleet)
+    for name in fleet.names("database"):
+        fleet.host(name).check_output("systemctl stop patroni")
+    for name in fleet.names("database"):
+        fleet.host(name).run("systemctl stop etcd")
+        gone = f"{data} /etc/patroni/config.yml /var/lib/etcd/gtsd"
+        fleet.host(name).check_output(f"rm -rf {gone}")
+    play = fleet.play("site.yml", "-e", "restore=latest")
+    assert play.rc == 0, play.stdout[-4000:]
+    assert sql(fleet, "SELECT string_agg(n::text, ',') FROM of_a_backup").strip() == "1"
+    assert is_whole(fleet, fleet.names("database")[0])
+    mark(fleet, 2)
+    back_up(fleet, "incr")
+    assert fleet.play("site.yml").changes == []
+    sql(fleet, "DROP TABLE of_a_backup")
+
+
 @pytest.mark.shape("full")
 def test_of_all_database_hosts_no_more_than_a_minute_is_lost(fleet: TestedFleet) -> None:
     """All plugs at once, under writes: what the backup host has ends less than 60 s before."""
