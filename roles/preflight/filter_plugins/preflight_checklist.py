@@ -15,7 +15,6 @@ _WORST = ("red", "unchecked", "green")
 EVERYWHERE = "deployment"
 CHECKLIST = "checklist"
 _PROMETHEUS = "9090"
-_NO_BACKUP = "no backup target is configured"
 
 
 def _finding(check: str, state: str, says: str, host: str = EVERYWHERE) -> Finding:
@@ -90,7 +89,7 @@ def preflight_checklist(
         ),
         "Environment variables are configured": _worst(findings, ("settings",)),
         "SSL/TLS certificates are configured": _worst(findings, ("certificate", "served")),
-        "Database backups are enabled": ("unchecked", _NO_BACKUP),
+        "Database backups are enabled": _worst(findings, ("backup target",)),
         "Monitoring and alerting are set up": _monitoring(hostvars, monitors),
         "Health check endpoints are working": _worst(findings, ("health",)),
         "Security scans pass": _ci(checkout, "make audit"),
@@ -153,8 +152,18 @@ def preflight_deployment(
         _finding("inventory", "green", f"{len(groups['all'])} hosts"),
         _finding("secrets", "green", "present and strong"),
         preflight_budget(hostvars, groups, roles),
-        _finding("backup target", "unchecked", _NO_BACKUP),
+        _backups(groups),
     ]
+
+
+def _backups(groups: Mapping[str, list[str]]) -> Finding:
+    """Whether there is a host that keeps them; that they arrive is what site.yml sees."""
+    hosts = groups.get("backup") or []
+    if len(hosts) == 1:
+        return _finding("backup target", "green", f"{hosts[0]} keeps them")
+    return _finding(
+        "backup target", "red", f"the group backup has {len(hosts)} hosts: name one in hosts.yml"
+    )
 
 
 class FilterModule:

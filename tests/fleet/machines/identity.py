@@ -19,6 +19,7 @@ SECRETS = (
     "postgresql_readonly_password",
     "postgresql_monitor_password",
     "postgresql_backup_password",
+    "backup_cipher_passphrase",
     "pgbouncer_admin_password",
     "redis_app_password",
     "redis_replica_password",
