@@ -17,12 +17,7 @@ from gtsd.drill.errors import Cause, DrillError
 
 _PROGRAM = "pgbackrest"
 # Errors go to standard error, answers to standard output, and nothing to the host's own log files.
-_LOGS = (
-    "--log-level-console=off",
-    "--log-level-stderr=warn",
-    "--log-level-file=off",
-    "--no-log-timestamp",
-)
+_LOGS = ("--log-level-console=off", "--log-level-file=off", "--no-log-timestamp")
 _ENCRYPTED = b"Salted__"
 # Each begins so; a cipher's wrong key makes noise of it from the first byte.
 _INFO_START = b"[backrest]"
@@ -171,8 +166,8 @@ class Repository:
 
     def _damaged(self, backup: Backup) -> list[str]:
         """Which files are, where the restore did not say it; reads the whole repository."""
-        done = self._run("--log-level-console=detail", "verify")
-        found = messages.verified(done.stdout.decode(errors="replace"))
+        done = self._run(f"--process-max={os.cpu_count() or 1}", "verify", level="detail")
+        found = messages.verified(done.stderr.decode(errors="replace"))
         of_backups = [name for name in found if not name.startswith(f"{backup.archive}/")]
         return of_backups or found
 
@@ -182,9 +177,10 @@ class Repository:
         # Its shell gets each % of ours doubled, and then its own two.
         return shlex.join(words).replace("%", "%%") + ' %f "%p"'
 
-    def _command(self) -> list[str]:
+    def _command(self, level: str = "warn") -> list[str]:
         repo = [] if self._repo is None else [f"--repo={self._repo}"]
-        return [_PROGRAM, f"--stanza={self._stanza}", *self._config, *repo, *_LOGS]
+        logs = [*_LOGS, f"--log-level-stderr={level}"]
+        return [_PROGRAM, f"--stanza={self._stanza}", *self._config, *repo, *logs]
 
     def _good(self, *words: str) -> bytes:
         done = self._run(*words)
@@ -193,10 +189,14 @@ class Repository:
             raise DrillError(Cause.REPOSITORY, f"pgBackRest cannot look into it: {said}")
         return done.stdout
 
-    def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *words: str, level: str = "warn") -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(  # noqa: S603 - pgBackRest, as the host finds it
-                [*self._command(), *words], env=self._environ, capture_output=True, check=False
+                [*self._command(level), *words],
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
             )
         except FileNotFoundError:
             raise messages.not_found(_PROGRAM, "pgbackrest") from None
