@@ -45,9 +45,9 @@ def test_damage_without_a_name_is_looked_up(said: str) -> None:
     ("said", "cause", "says"),
     [
         (
-            "ERROR: [026]: error restoring '/x/base/1/1255': checksum 'a' does not match expected 'b'",
+            "ERROR: [026]: error restoring '/x/base/1/12': checksum 'a' does not match expected 'b'",
             Cause.DAMAGED,
-            "damaged in the repository: /x/base/1/1255",
+            "damaged in the repository: /x/base/1/12",
         ),
         (
             "ERROR: [029]: unable to load backup manifest file '/r/backup.manifest' or '/r/copy':",

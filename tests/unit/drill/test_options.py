@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,25 +52,30 @@ def call(*words: str) -> tuple[int, str, str]:
     return status, out.getvalue(), errors.getvalue()
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, as a unix socket below it needs it; pytest's own may be longer."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
+
+
 def test_root_is_refused_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL would do so after the whole restore."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    metrics = tmp_path / "drill.prom"
-    status, out, errors = call(f"--folder={tmp_path}", f"--metrics-file={metrics}")
+    metrics = folder / "drill.prom"
+    status, out, errors = call(f"--folder={folder}", f"--metrics-file={metrics}")
     assert status == 1
     assert "refuses to run as root" in errors
     assert '"cause": "prepare"' in out
-    assert [path.name for path in tmp_path.iterdir()] == ["drill.prom"]
+    assert [path.name for path in folder.iterdir()] == ["drill.prom"]
 
 
-def test_a_folder_that_is_not_there_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And metrics that cannot be written are told beside it."""
     monkeypatch.setattr(os, "geteuid", lambda: 1)
-    gone = tmp_path / "gone"
+    gone = folder / "gone"
     status, out, errors = call(f"--folder={gone}", f"--metrics-file={gone}/drill.prom")
     assert status == 1
     assert f"the folder {gone} cannot be used: No such file or directory" in errors
@@ -76,19 +83,19 @@ def test_a_folder_that_is_not_there_is_told(
     assert '"step": "prepare"' in out
 
 
-def test_a_host_without_pgbackrest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_pgbackrest_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what to install; the folder is empty again."""
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     monkeypatch.setattr("gtsd.drill.repository._PROGRAM", "/nonexistent/pgbackrest")
-    status, out, errors = call(f"--folder={tmp_path}", f"--metrics-file={tmp_path}/drill.prom")
+    status, out, errors = call(f"--folder={folder}", f"--metrics-file={folder}/drill.prom")
     assert status == 1
     assert "install pgbackrest" in errors
     assert '"step": "look"' in out
-    assert not (tmp_path / "throwaway").exists()
+    assert not (folder / "throwaway").exists()
 
 
 def test_what_nobody_thought_of_leaves_a_red_metric(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of our own must not leave yesterday's success standing."""
 
@@ -97,8 +104,8 @@ def test_what_nobody_thought_of_leaves_a_red_metric(
 
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     monkeypatch.setattr("gtsd.drill.repository.Repository.newest", broken)
-    metrics = tmp_path / "drill.prom"
+    metrics = folder / "drill.prom"
     with pytest.raises(ZeroDivisionError):
-        call(f"--folder={tmp_path}", f"--metrics-file={metrics}")
+        call(f"--folder={folder}", f"--metrics-file={metrics}")
     assert "gtsd_restore_ok 0.0" in metrics.read_text()
-    assert not (tmp_path / "throwaway").exists()
+    assert not (folder / "throwaway").exists()
