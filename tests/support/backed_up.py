@@ -123,6 +123,14 @@ class BackedUp:
                 cursor.execute(sql)
                 return cursor.fetchall() if cursor.description else []
 
+    def elsewhere(self, table: str) -> None:
+        """A table in a folder outside of the server's own; no restore may write there."""
+        folder = self.folder / "elsewhere"
+        folder.mkdir(mode=0o700)
+        give(folder)
+        self.execute(f"CREATE TABLESPACE elsewhere LOCATION '{folder}'")
+        self.execute(f"CREATE TABLE {table} TABLESPACE elsewhere AS SELECT generate_series(1, 9) n")
+
     def archive(self) -> str:
         """Everything until now is in the repository; the name of its newest segment."""
         ((name,),) = self.execute("SELECT pg_walfile_name(pg_switch_wal())")

@@ -20,7 +20,8 @@ _VERIFIED = re.compile(
 )
 _ARCHIVE_GET = re.compile(r"unable to get ([0-9A-F]{24})[^\n]*:\s*\n\s*repo\d+: (\S+) ([^\n]*)")
 _ERROR = re.compile(r"ERROR: \[\d+\]: ([^\n]*)")
-_FATAL = re.compile(r"(?:FATAL|PANIC):  ([^\n]*)")
+# What it answers to us, who ask whether it is up, is no reason for its end.
+_FATAL = re.compile(r"(?:FATAL|PANIC):  (?!the database system is)([^\n]*)")
 _EARLY = re.compile(r"WAL ends before end of online backup|could not locate required checkpoint")
 _MOST = 300
 

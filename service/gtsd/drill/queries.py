@@ -12,8 +12,11 @@ SET bytea_output TO 'hex'; SET extra_float_digits TO 1; SET xmlbinary TO 'base64
 SET enable_indexscan TO off; SET enable_indexonlyscan TO off; SET enable_bitmapscan TO off;
 SET constraint_exclusion TO off; SET row_security TO off; SET statement_timeout TO 0
 """
-# Both stay what they were when recovery ended.
-REPLAYED: Final = "SELECT pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()"
+# The first two stay what they were when recovery ended.
+REPLAYED: Final = """
+SELECT pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp(),
+       (SELECT sum(pg_database_size(oid))::bigint FROM pg_database)
+"""
 # Where a server is, be it a primary or a standby.
 POSITION: Final = """
 SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()

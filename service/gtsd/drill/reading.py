@@ -48,7 +48,7 @@ class Reader:
 
     def row_hashes(self, table: str) -> Iterator[int]:
         """One a row, the smallest first, and never all of them in memory."""
-        with self._connection.cursor("hashes") as cursor:
+        with closing(self._connection.cursor("hashes")) as cursor:
             cursor.itersize = _BATCH
             cursor.execute(queries.ROW_HASHES.replace("{}", table))
             for (hash_,) in cursor:
@@ -68,6 +68,6 @@ def reading(dsn: str) -> Iterator[Reader]:
         connection.set_session(
             isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
         )
-        with connection, connection.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(queries.SESSION)
-            yield Reader(connection)
+        yield Reader(connection)

@@ -77,8 +77,11 @@ class Drill:
         self.figures.passed = True
 
     def _binaries(self, backup: Backup) -> Path:
-        self.figures.bytes = backup.bytes
-        self.figures.facts |= {"backup": backup.label, "backup_ended": backup.ended.isoformat()}
+        self.figures.facts |= {
+            "backup": backup.label,
+            "backup_ended": backup.ended.isoformat(),
+            "backup_bytes": backup.bytes,
+        }
         found = self._plan.binaries or _DEBIAN / backup.version / "bin"
         if not (found / "postgres").is_file():
             raise messages.not_found(found / "postgres", f"postgresql-{backup.version}")
@@ -131,7 +134,7 @@ class Drill:
     ) -> None:
         """PostgreSQL takes whatever it cannot read for the end: it must have come to the newest."""
         with reading(server.dsn("postgres")) as reader:
-            ((position, committed),) = reader.rows(queries.REPLAYED)
+            ((position, committed, self.figures.bytes),) = reader.rows(queries.REPLAYED)
         # Without any commit in the WAL, all that there is was in the backup.
         newest_commit = max(committed or backup.ended, backup.ended)
         self.figures.rpo = max(0.0, (self.figures.began - newest_commit).total_seconds())
@@ -154,6 +157,9 @@ class Drill:
         try:
             yield
         except psycopg2.Error as error:
+            if isinstance(error.__context__, DrillError):
+                # A signal ended the statement, and its cursor cannot be closed any more.
+                raise error.__context__ from None
             raise DrillError(Cause.SERVER, f"the database said: {said(error)}") from error
         except OSError as error:
             cause = Cause.DISK_FULL if error.errno == errno.ENOSPC else Cause.PREPARE

@@ -19,7 +19,7 @@ from gtsd.drill import messages
 from gtsd.drill.place import Place
 
 _PORT: Final = 5432
-_LOOK_S: Final = 0.1
+_LOOK_S: Final = 0.2
 _GRACE_S: Final = 60.0
 # Beside what the restored control file says. Data that is thrown away need not survive a crash, and
 # nothing of the old configuration counts: not its archive, its primary, its libraries.

@@ -46,6 +46,7 @@ def primary() -> Iterator[BackedUp]:
     server.make()
     try:
         server.execute("CREATE DATABASE gtsd", "postgres")
+        server.elsewhere("kept_elsewhere")
         up(server.url(), MIGRATIONS)
         server.execute(_RIGHTS)
         server.pgbackrest("backup", "--type=full")

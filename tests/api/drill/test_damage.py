@@ -99,7 +99,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_restore(drill: Drill) -> No
 @pytest.fixture
 def small(primary: BackedUp, drill: Drill) -> Iterator[Path]:
     """A disk on which the backup fits, and its WAL does not."""
-    size = drill("--spare-mb=9999999").line["bytes"]
+    size = drill("--spare-mb=9999999").line["backup_bytes"]
     folder = primary.folder / "small"
     folder.mkdir()
     options = f"size={round(size * 1.1) + 18 * _MEGABYTE},mode=1777"

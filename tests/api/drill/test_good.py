@@ -25,6 +25,7 @@ def test_a_sound_repository_is_restored_to_its_last_row(primary: BackedUp, drill
     for table, told in line["tables"].items():
         assert primary.execute(f"SELECT count(*) FROM {table}") == [(told["rows"],)], table
     assert line["tables"]["public.tasks"]["rows"] == 3637
+    assert line["tables"]["public.kept_elsewhere"]["rows"] == 9
     assert line["newest_wal"] == newest
     assert (line["releases"], line["page_checksums"]) == (1, True)
     assert "0 pending" in line["migrations"]

@@ -45,9 +45,9 @@ def test_damage_without_a_name_is_looked_up(said: str) -> None:
     ("said", "cause", "says"),
     [
         (
-            "ERROR: [026]: error restoring '/x/base/1/12': checksum 'a' does not match expected 'b'",
+            "ERROR: [026]: error restoring '/x/base/12': checksum 'a' does not match expected 'b'",
             Cause.DAMAGED,
-            "damaged in the repository: /x/base/1/12",
+            "damaged in the repository: /x/base/12",
         ),
         (
             "ERROR: [029]: unable to load backup manifest file '/r/backup.manifest' or '/r/copy':",
@@ -127,8 +127,11 @@ def test_an_early_end_is_told_without_any_error() -> None:
 
 
 def test_other_words_of_postgresql_are_handed_on() -> None:
-    """The last of the fatal ones; a server may also end without any."""
-    log = "FATAL:  the database system is starting up\nFATAL:  could not load library\n"
+    """The last of the fatal ones, but for those to us who asked; some servers end without any."""
+    log = (
+        "FATAL:  could not load library\nLOG:  startup process exited\n"
+        "FATAL:  the database system is starting up\n"
+    )
     error = messages.of_server(log, 0)
     assert error.cause is Cause.SERVER
     assert str(error).endswith("could not load library")
