@@ -36,6 +36,11 @@ class Place(NamedTuple):
         return self.folder / "tablespaces"
 
     @property
+    def spool(self) -> Path:
+        """Where pgBackRest would keep WAL that it fetched ahead."""
+        return self.folder / "spool"
+
+    @property
     def socket(self) -> Path:
         """The only way in, closed to all other users."""
         return self.folder / "socket"

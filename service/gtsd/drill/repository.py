@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gtsd.drill import messages
 from gtsd.drill.errors import Cause, DrillError
+from gtsd.drill.place import Place
 
 _PROGRAM = "pgbackrest"
 # Errors go to standard error, answers to standard output, and nothing to the host's own log files.
@@ -148,12 +148,14 @@ class Repository:
         name = f"archive/{self._stanza}/{backup.archive}/{path}"
         return self._good("repo-get", name).decode(errors="replace")
 
-    def restore(self, backup: Backup, data: Path, tablespaces: Path) -> None:
+    def restore(self, backup: Backup, place: Place) -> None:
         """Into an empty folder. Each file's checksum is compared by pgBackRest itself."""
         done = self._run(
-            f"--pg1-path={data}",
+            f"--pg1-path={place.data}",
             f"--set={backup.label}",
-            f"--tablespace-map-all={tablespaces}",
+            f"--tablespace-map-all={place.tablespaces}",
+            # A restore empties it: that of a live server on this host is none of our business.
+            f"--spool-path={place.spool}",
             f"--process-max={os.cpu_count() or 1}",
             "--archive-mode=off",
             "restore",
@@ -161,8 +163,7 @@ class Repository:
         if done.returncode == 0:
             return
         said = done.stderr.decode(errors="replace")
-        free = shutil.disk_usage(data).free
-        raise messages.of_restore(said, free, lambda: self._damaged(backup))
+        raise messages.of_restore(said, place.free, lambda: self._damaged(backup))
 
     def _damaged(self, backup: Backup) -> list[str]:
         """Which files are, where the restore did not say it; reads the whole repository."""

@@ -62,7 +62,7 @@ class Drill:
                 binaries = self._binaries(backup)
                 place.require(backup.bytes, self._plan.spare_bytes)
             with self._step("restore"):
-                self._plan.repository.restore(backup, place.data, place.tablespaces)
+                self._plan.repository.restore(backup, place)
             with self._step("archive"):
                 control = Control(binaries, place.data)
                 newest = self._newest_segment(backup, control)

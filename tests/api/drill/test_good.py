@@ -45,6 +45,17 @@ def test_a_sound_repository_is_restored_to_its_last_row(primary: BackedUp, drill
     assert {f"gtsd_restore_step_seconds{step}" for step in _STEPS} <= metrics.keys()
 
 
+def test_what_a_live_server_has_fetched_ahead_is_left_alone(
+    primary: BackedUp, drill: Drill
+) -> None:
+    """A restore empties pgBackRest's spool; a server of the same host may live on its own."""
+    ahead = primary.folder / "work" / "archive" / "gtsd" / "in" / "0000000100000000000000FF"
+    primary.run("mkdir", "-p", ahead.parent)
+    primary.run("touch", ahead)
+    assert drill().status == 0
+    assert ahead.exists()
+
+
 def test_one_changed_row_is_found_and_the_last_success_stays(
     primary: BackedUp, drill: Drill
 ) -> None:
