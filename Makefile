@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test fuzz browser lint lock schema wheel release audit new-environment clean rehearsal \
+.PHONY: help run test fuzz programs lint lock schema wheel release audit new-environment clean rehearsal \
 	rehearsal-down test-fleet test-release-long test-versions release-twice deploy rollback
 
 export PYTHON
@@ -24,7 +24,7 @@ TESTS ?= tests/static tests/unit tests/api
 # Coverage means something only for all of them.
 coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-report=term)
 
-test: $(if $(findstring tests/api,$(TESTS)),browser)
+test: $(if $(findstring tests/api,$(TESTS)),programs)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
 	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadfile $(coverage) $(TESTS)
@@ -34,11 +34,15 @@ fuzz: ## Call every operation as the document allows and forbids; SEED=7 CALLS=2
 	@FUZZ_CALLS="$(CALLS)" FUZZ_SEED="$(SEED)" $(service) $(call python,test) -m pytest -q -n auto \
 		--maxprocesses=4 --no-cov tests/fuzz
 
-browser: ## Install Chromium and curl, which try the API, where they are missing and we are root.
+no_cluster = /etc/postgresql-common/createcluster.d
+
+programs: ## Install what tests need and we may: Chromium, curl, PostgreSQL, pgBackRest (as root).
 	@missing=; command -v chromium google-chrome >/dev/null || missing+=" chromium"; \
 	command -v curl >/dev/null || missing+=" curl"; \
+	command -v pgbackrest >/dev/null || missing+=" postgresql pgbackrest"; \
 	[ -z "$$missing" ] || [ "$$(id -u)" -ne 0 ] || { \
 		echo "installing$$missing (once)" && apt-get -q update >/dev/null && \
+		mkdir -p $(no_cluster) && echo 'create_main_cluster = false' >$(no_cluster)/gtsd-tests.conf && \
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing \
 			>/dev/null; } || echo "Not installed:$$missing; see above what apt-get said."
 

@@ -64,6 +64,12 @@ def _deploys(call: Call) -> int:
     return status
 
 
+def _drill(call: Call) -> int:
+    cli = import_module("gtsd.drill.cli")
+    status: int = cli.main(call.options, call.environ, call.out, call.errors)
+    return status
+
+
 def _check(call: Call) -> int:
     if call.options.example:
         call.out.write(check.example_file())
@@ -116,6 +122,9 @@ _COMMANDS: Final = {
     "jobs": _Command(_jobs, "list background jobs, try failed ones again or give them up"),
     "migrate": _Command(_migrate, "bring the database's schema up, down, or tell where it is"),
     "deploys": _Command(_deploys, "who may release, what was released, and where a rollback goes"),
+    "drill": _Command(
+        _drill, "restore the newest backup into a throwaway PostgreSQL, and prove it"
+    ),
     "check": _Command(_check, "tell every problem of the settings at once, or what they are"),
     "smoke": _Command(_smoke, "try a running API as a new person would; leaves nothing behind"),
     "openapi": _Command(_openapi, "print the OpenAPI document"),
@@ -129,6 +138,7 @@ _OWN_OPTIONS: Final = {
     "migrate": "gtsd.migrate.cli",
     "jobs": "gtsd.jobs.cli",
     "deploys": "gtsd.deploys.cli",
+    "drill": "gtsd.drill.cli",
     "smoke": "gtsd.smoke",
 }
 

@@ -75,3 +75,11 @@ def test_all_else_runs_as_the_service_does(host: Host) -> None:
     assert words == ["check", "--connect"]
     assert {"database_url", "jwt_secret", "redis_url"} <= credentials.keys()
     assert all(name == file for name, file in credentials.items())
+
+
+def test_a_drill_runs_as_the_owner_of_the_repository_without_our_secrets(host: Host) -> None:
+    """With the release's own files, unless others are named after them."""
+    credentials, words = host.run("drill", "--repo", "2")
+    folder = str(host.release / "migrations")
+    assert credentials == {}
+    assert words == ["drill", "--migrations", folder, "--repo", "2"]

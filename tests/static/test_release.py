@@ -158,7 +158,8 @@ def test_a_version_that_is_no_folder_is_refused(version: str) -> None:
 def test_every_directive_is_explained(root: Path) -> None:
     """Whoever reads a unit finds there why each line is in it."""
     folder = root / "systemd"
-    texts = [path.read_text() for path in [*folder.glob("*.service"), *folder.glob("*.socket")]]
+    units = (path for kind in ("service", "socket", "timer") for path in folder.glob(f"*.{kind}"))
+    texts = [path.read_text() for path in units]
     used = {name for text in texts for name in re.findall(r"(?m)^(\w+)=", text)}
     plain = {"Description", "Documentation", "WantedBy"}
     told = set(re.findall(r"`(\w+)`", (folder / "README.md").read_text()))
