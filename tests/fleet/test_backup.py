@@ -1,4 +1,4 @@
-"""Backups: whatever was acknowledged can be had back, to the second, and nobody can take it away."""
+"""Whatever was acknowledged can be had back, to the second, and nobody can take it away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testinfra.backend.base import CommandResult
 
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.tested import TestedFleet
-from tests.fleet.test_postgresql import is_whole, primary, sql, wait
+from tests.fleet.test_postgresql import primary, sql, wait
 
 pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.timeout(1200)]
 
@@ -81,7 +81,7 @@ def beside(fleet: TestedFleet, folder: str, *target: str) -> str:
             assert host.run(ask, "postgres", in_recovery).rc == 0
         wait(lambda: host.run(ask, "postgres", in_recovery).stdout == "f\n", 120)
         told = host.run(ask, "gtsd", "SELECT string_agg(n::text, ',' ORDER BY n) FROM of_a_backup")
-        return told.stdout.strip() if told.rc == 0 else told.stderr
+        return str(told.stdout.strip() if told.rc == 0 else told.stderr)
     finally:
         ctl = start[0].split(" -D ")[0]
         host.run(f"{ctl} -D {folder} -m immediate stop")
@@ -156,7 +156,8 @@ def test_a_database_host_cannot_take_back_what_it_has_sent(fleet: TestedFleet) -
     def fresh() -> None:
         host.run(f"rm -f {tried} {tried}.gone {other}")
         for path in (tried, other):
-            made = f"setpriv --reuid=gtsd-wal --regid=gtsd-wal --clear-groups sh -c 'echo 1 > {path}'"
+            writer = "setpriv --reuid=gtsd-wal --regid=gtsd-wal --clear-groups"
+            made = f"{writer} sh -c 'echo 1 > {path}'"
             assert host.run(made).rc == 0
 
     try:
@@ -209,7 +210,7 @@ def test_the_schema_changes_while_a_backup_goes_on(fleet: TestedFleet, rows: Non
     name = primary(fleet, fleet.names("database")[0]) or ""
     reader = "BEGIN; SELECT count(*) FROM of_a_backup; SELECT pg_sleep(8)"
     psql = "runuser -u postgres -- psql -XAtq -d gtsd"
-    fleet.host(name).check_output(f'sh -c "{psql} -c \'{reader}\' >/dev/null 2>&1 &"')
+    fleet.host(name).check_output(f"sh -c \"{psql} -c '{reader}' >/dev/null 2>&1 &\"")
     time.sleep(2)
     refused = fleet.host(name).run(f"{psql} -v ON_ERROR_STOP=1 -c %s", ddl.format("x"))
     assert "lock timeout" in refused.stderr

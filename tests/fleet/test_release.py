@@ -31,9 +31,9 @@ REQUESTS = 10_000 * TIMES
 QUICK = ("-e", "release_probe=false")
 
 
-def release(fleet: TestedFleet, version: str, *more: str, **options: float) -> Play:
+def release(fleet: TestedFleet, version: str, *more: str) -> Play:
     """As an operator does it."""
-    return fleet.play("release.yml", "-e", f"version={version}", *more, **options)
+    return fleet.play("release.yml", "-e", f"version={version}", *more)
 
 
 @pytest.fixture(scope="module")

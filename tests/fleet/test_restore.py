@@ -1,4 +1,4 @@
-"""The cluster itself goes back: refused by mistake, whole afterwards, and nothing old is thrown away."""
+"""The cluster itself goes back: refused by mistake, whole afterwards, and the old is kept."""
 
 from __future__ import annotations
 

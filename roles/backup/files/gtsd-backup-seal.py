@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Give what has come into the archive to the owner of the backups: gtsd-backup-seal FOLDER OWNER WRITER
+"""Give what has come into the archive to who owns it: gtsd-backup-seal FOLDER OWNER WRITER.
 
-The writer may add to the archive and owns what it has just added. After this a file is the owner's, and
-a folder is the owner's, writable for the group and sticky: the writer can neither change, rename nor
-remove what lies there. Links are followed nowhere, since the writer could have put them there.
+The writer may add to the archive and owns what it has just added. After this a file is the
+owner's, and a folder is the owner's, writable for the group and sticky: the writer can neither
+change, rename nor remove what lies there. Links are followed nowhere, since the writer could have
+put them there.
 """
 
 from __future__ import annotations
