@@ -94,6 +94,9 @@ def play(
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
     environment = {"ANSIBLE_FORKS": str(_FORKS), **os.environ}
     environment |= {"GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    if killed_at:
+        # A task's name is shown when it begins, and not with its first result.
+        environment["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
     # What runs this may have its own Python settings, which are not Ansible's.
     environment.pop("PYTHONPATH", None)
     started = time.monotonic()
