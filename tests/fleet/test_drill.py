@@ -38,11 +38,11 @@ def drilled(fleet: TestedFleet) -> dict[str, Any]:
 def put_aside(fleet: TestedFleet, path: str) -> Iterator[None]:
     """A file of the repository is copied, and put back with its owner afterwards."""
     host = fleet.host(keeper(fleet))
-    host.check_output(f"cp -a {path} /root/aside")
+    host.check_output(f"cp -a {path} /var/tmp/aside")
     try:
         yield
     finally:
-        host.check_output(f"cp -a /root/aside {path} && rm /root/aside")
+        host.check_output(f"cp -a /var/tmp/aside {path} && rm /var/tmp/aside")
 
 
 def test_a_good_backup_is_proved_and_thrown_away(fleet: TestedFleet) -> None:
