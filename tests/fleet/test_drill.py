@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fleet.machines.tested import TestedFleet
-from tests.fleet.test_backup import back_up, keeper, switch
+from tests.fleet.test_backup import back_up, backups, keeper, switch
 
 pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.timeout(900)]
 
@@ -65,7 +65,10 @@ def test_a_good_backup_is_proved_and_thrown_away(fleet: TestedFleet) -> None:
 def test_a_flipped_byte_turns_the_metric_red(fleet: TestedFleet) -> None:
     """The file is named, the last good drill stays known, and the next one is green again."""
     host = fleet.host(keeper(fleet))
-    largest = f"find {_REPOSITORY}/backup/gtsd/2*F/ -type f -printf '%s %p\\n' | sort -n | tail -1"
+    newest = backups(fleet)[-1]["label"]
+    largest = (
+        f"find {_REPOSITORY}/backup/gtsd/{newest} -type f -printf '%s %p\\n' | sort -n | tail -1"
+    )
     size, path = host.check_output(largest).split(" ", 1)
     before = figures(fleet)
     with put_aside(fleet, path):

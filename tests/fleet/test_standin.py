@@ -38,8 +38,16 @@ for thread in threads:
 print(json.dumps({"failed": failed, "longest": max(took), "requests": len(took)}))
 """
 
+_ASK = """
+import http.client
+for _ in range(50):
+    connection = http.client.HTTPConnection("127.0.0.1", 3001, timeout=20)
+    connection.request("GET", "/ready")
+    print(connection.getresponse().status)
+"""
 
-def longest_wait(fleet: TestedFleet, command: str, seconds: float = 12.0) -> float:
+
+def longest_wait(fleet: TestedFleet, command: str, seconds: float = 9.0) -> float:
     """Of all who called the instance while the command was done; none of them may fail."""
     name = fleet.names("app")[0]
     words = [sys.executable, "-c", _CLIENT, str(seconds)]
@@ -56,7 +64,11 @@ def longest_wait(fleet: TestedFleet, command: str, seconds: float = 12.0) -> flo
 
 def test_nobody_waits_for_a_restart_behind_a_stand_in(fleet: TestedFleet) -> None:
     """The control, the same restart without it: what arrives waits for the new process."""
-    behind, plain = (longest_wait(fleet, command) for command in (_BEHIND, _PLAIN))
+    behind, plain = (
+        # The better of two: a machine that is busy elsewhere makes people wait, too.
+        min(longest_wait(fleet, command) for _ in range(2))
+        for command in (_BEHIND, _PLAIN)
+    )
     assert behind < plain / 2, f"{behind:.2f} s with, {plain:.2f} s without"
 
 
@@ -65,9 +77,9 @@ def test_a_stand_in_that_ends_is_met_by_nobody(fleet: TestedFleet) -> None:
     host = fleet.host(fleet.names("app")[0])
     host.run_expect([0], "systemctl start gtsd-standin@1")
     host.run_expect([0], "systemctl stop --no-block gtsd-standin@1")
-    code = "curl -s -o /dev/null -w '%{http_code} ' 127.0.0.1:3001/ready"
-    told = host.check_output(f"sleep 0.2; for i in $(seq 50); do {code}; done")
-    assert set(told.split()) == {"200"}
+    time.sleep(0.2)
+    asked = fleet.run_beside(fleet.names("app")[0], [sys.executable, "-c", _ASK])
+    assert asked.stdout.split() == ["200"] * 50, asked.stderr
 
 
 def test_an_instance_that_runs_has_no_stand_in_after_a_run(fleet: TestedFleet) -> None:
