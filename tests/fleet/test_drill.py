@@ -66,10 +66,8 @@ def test_a_flipped_byte_turns_the_metric_red(fleet: TestedFleet) -> None:
     """The file is named, the last good drill stays known, and the next one is green again."""
     host = fleet.host(keeper(fleet))
     newest = backups(fleet)[-1]["label"]
-    largest = (
-        f"find {_REPOSITORY}/backup/gtsd/{newest} -type f -printf '%s %p\\n' | sort -n | tail -1"
-    )
-    size, path = host.check_output(largest).split(" ", 1)
+    files = f"find {_REPOSITORY}/backup/gtsd/{newest} -type f -printf '%s %p\\n'"
+    size, path = host.check_output(f"{files} | sort -n | tail -1").split(" ", 1)
     before = figures(fleet)
     with put_aside(fleet, path):
         host.check_output(
