@@ -16,6 +16,10 @@ import sys
 
 # What is still being written: it is given its name when it is complete.
 _UNFINISHED = ".pgbackrest.tmp"
+# What PostgreSQL may send once more, after a failover or a crash, and pgBackRest then writes anew:
+# were that refused, all WAL would wait behind it. No restore reads the one, and the database hosts
+# have the other, too.
+_SENT_AGAIN = (".backup", ".history")
 _FOLDER = 0o1770
 _FILE = 0o640
 
@@ -62,7 +66,8 @@ class Seal:
             os.close(descriptor)
 
     def _file(self, above: int, entry: os.DirEntry[str], path: str) -> None:
-        if entry.stat(follow_symlinks=False).st_uid == self.owner:
+        wanted = self.writer if entry.name.endswith(_SENT_AGAIN) else self.owner
+        if entry.stat(follow_symlinks=False).st_uid == wanted:
             return
         if not entry.is_file(follow_symlinks=False):
             self.strange.append(path)
@@ -73,8 +78,8 @@ class Seal:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
                 self.strange.append(path)
-            elif found.st_uid == self.writer:
-                os.fchown(descriptor, self.owner, self.group)
+            elif found.st_uid in (self.writer, self.owner):
+                os.fchown(descriptor, wanted, self.group)
                 os.fchmod(descriptor, _FILE)
         finally:
             os.close(descriptor)
