@@ -20,9 +20,10 @@ _RECAP = re.compile(
     r"\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
     re.MULTILINE,
 )
-# All hosts share the processor of this machine: more of them at a time are no sooner done, and take
-# it from the service. Three database hosts have to be able to start together.
-_FORKS = max(3, (os.cpu_count() or 1) + 1)
+# While people use the service, hosts that all share the processor of this machine take it from
+# them: more of them at a time are no sooner done.
+_GENTLE = ("release.yml", "rollback.yml")
+_GENTLE_FORKS = max(3, (os.cpu_count() or 1) + 1)
 # Seconds after which a task works on its hosts.
 _INTO_A_TASK = 0.5
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -92,8 +93,9 @@ def play(
     if the operator's machine lost its power.
     """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
-    environment = {"ANSIBLE_FORKS": str(_FORKS), **os.environ}
-    environment |= {"GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    if playbook in _GENTLE:
+        environment.setdefault("ANSIBLE_FORKS", str(_GENTLE_FORKS))
     if killed_at:
         # A task's name is shown when it begins, and not with its first result.
         environment["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
