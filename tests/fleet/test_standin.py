@@ -12,7 +12,7 @@ import pytest
 
 from tests.fleet.machines.tested import TestedFleet
 
-pytestmark = [pytest.mark.shape("small", "trixie"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.shape("small"), pytest.mark.timeout(300)]
 
 _PLAIN = "systemctl restart gtsd-api@1"
 _BEHIND = f"systemctl start gtsd-standin@1; {_PLAIN}; systemctl stop gtsd-standin@1"
