@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -113,12 +114,26 @@ def test_the_page_shows_the_clients_as_they_are(shown: dict[str, str]) -> None:
         assert HERE in text
 
 
+def zone_at(hour: int) -> str:
+    """A zone in which it is that hour now: what is left of a day depends on it."""
+    ahead = (hour - datetime.now(UTC).hour) % 24
+    ahead -= 24 if ahead > 14 else 0
+    # Zones below Etc have their signs the other way round.
+    return f"Etc/GMT{-ahead:+d}"
+
+
+def at(hour: int, text: str) -> str:
+    """The client of a person for whom it is that hour."""
+    assert "Europe/Berlin" in text
+    return text.replace("Europe/Berlin", zone_at(hour))
+
+
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_goes_the_whole_way(
     served: Served, shown: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     """From nothing to a proved task with a photo, and the API has all of it."""
-    (tmp_path / name).write_text(shown[name])
+    (tmp_path / name).write_text(at(5, shown[name]))
     (tmp_path / "front.jpg").write_bytes(JPEG)
     email = f"{name}@example.com"
     done = run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], tmp_path)
@@ -132,6 +147,19 @@ def test_a_client_goes_the_whole_way(
     assert found["/v1/plans/current"]["totalTasks"] > 0
     assert found["/v1/tasks/today"]["completedTasks"] == 1
     assert len(found["/v1/progress/photos"]["photos"]) == 1
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_client_of_the_evening_hears_that_the_day_is_over(
+    served: Served, shown: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """Who comes after the last task of a day has none until tomorrow."""
+    (tmp_path / name).write_text(at(23, shown[name]))
+    (tmp_path / "front.jpg").write_bytes(JPEG)
+    email = f"late-{name}@example.com"
+    done = run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], tmp_path)
+    assert done.returncode == 1
+    assert "left of today; the first tasks are tomorrow's" in done.stderr
 
 
 @pytest.mark.parametrize("name", CLIENTS)

@@ -72,7 +72,10 @@ def main(email: str, photo: str, api: str = "http://127.0.0.1:3000") -> None:
     print(f"planned {plan['totalTasks']} tasks until {plan['endsOn']}")
 
     today = gtsd.call("GET", "/v1/tasks/today")
-    task = next(task for tasks in today["tasksByType"].values() for task in tasks)
+    tasks = [task for tasks in today["tasksByType"].values() for task in tasks]
+    if not tasks:
+        sys.exit("Nothing is left of today; the first tasks are tomorrow's.")
+    task = tasks[0]
     proof = {"taskId": task["id"], "type": "text_log", "data": {"text": "Done before breakfast"}}
     gtsd.call("POST", "/v1/evidence", proof)
     print(f"proved {task['title']!r}, one of {today['totalTasks']} today")

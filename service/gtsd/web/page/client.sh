@@ -27,7 +27,8 @@ call "$API/v1/onboarding" -H 'Idempotency-Key: onboarding' -d '{
 call "$API/v1/plans/generate" -H 'Idempotency-Key: first-plan' -d '{}' >/dev/null
 echo "planned"
 
-task=$(call "$API/v1/tasks/today" | first_id)
+today=$(call "$API/v1/tasks/today")
+task=$(first_id <<<"$today") || { echo "nothing is left of today; the first tasks are tomorrow's" >&2; exit 1; }
 call "$API/v1/evidence" -H "Idempotency-Key: task-$task" -d '{"taskId": '"$task"', "type": "text_log",
     "data": {"text": "Done before breakfast"}}' >/dev/null
 echo "proved task $task"
