@@ -11,6 +11,7 @@ import pytest
 
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_backup import back_up, backups, keeper, switch
+from tests.fleet.test_postgresql import sql
 
 pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.timeout(900)]
 
@@ -86,7 +87,9 @@ def test_a_flipped_byte_turns_the_metric_red(fleet: TestedFleet) -> None:
 def test_a_missing_segment_is_named(fleet: TestedFleet) -> None:
     """Without it a restore would end early and look well."""
     host = fleet.host(keeper(fleet))
-    for _ in range(3):
+    for number in range(3):
+        # Without anything written there is no segment to switch from.
+        sql(fleet, f"SELECT pg_create_restore_point('drill{number}')", "postgres")
         switch(fleet)
     segments = host.check_output(
         f"find {_REPOSITORY}/archive/gtsd -type f -name '0*.zst' -printf '%f %p\\n' | sort"
