@@ -110,7 +110,7 @@ def test_passwords_are_hashes_where_they_can_be(fleet: TestedFleet) -> None:
     """Only the replica's own stands in the settings, which root and the server read."""
     host = fleet.host(fleet.names("cache")[0])
     for name in ("app", "admin", "monitor", "haproxy"):
-        assert host.run(f"grep -rF {fleet.secrets[f'redis_{name}_password']} /etc/redis").rc == 1
+        assert host.run(f"grep -rF -e {fleet.secrets[f'redis_{name}_password']} /etc/redis").rc == 1
     for file in ("server.conf", "server.acl"):
         found = host.file(f"/etc/redis/{file}")
         assert (found.user, found.group, found.mode) == ("root", "redis", 0o640)
