@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"shape(*names): run on these fleets, of {', '.join(KINDS)}; small by default"
     )
+    config.addinivalue_line("markers", "last: leaves a fleet that site.yml refuses to change")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,6 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if kind is not None and kind not in shapes(item):
             items.remove(item)
             config.hook.pytest_deselected(items=[item])
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 def shapes(item: pytest.Item) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.releasing import Edit, build, current, processes
 
-# Last of those that release: no release without these migrations can follow.
-pytestmark = pytest.mark.timeout(900)
+# Nothing can follow: no release without these migrations, and no site.yml of the inventory's.
+pytestmark = [pytest.mark.last, pytest.mark.timeout(900)]
 
 _NUMBER = len(list((PROJECT / "migrations").glob("*.undo.sql"))) + 1
 _NAME = f"{_NUMBER:04}_nothing_needed"
