@@ -128,15 +128,22 @@ def at(hour: int, text: str) -> str:
     return text.replace("Europe/Berlin", zone_at(hour))
 
 
+def run_client(
+    name: str, text: str, email: str, served: Served, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """A client as somebody has copied it from the page, beside a photo."""
+    (folder / name).write_text(text)
+    (folder / "front.jpg").write_bytes(JPEG)
+    return run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], folder)
+
+
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_goes_the_whole_way(
     served: Served, shown: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     """From nothing to a proved task with a photo, and the API has all of it."""
-    (tmp_path / name).write_text(at(5, shown[name]))
-    (tmp_path / "front.jpg").write_bytes(JPEG)
     email = f"{name}@example.com"
-    done = run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], tmp_path)
+    done = run_client(name, at(5, shown[name]), email, served, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     login = {"email": email, "password": PASSWORD}
     token = served.call("POST", "/auth/login", login).json["data"]["accessToken"]
@@ -154,10 +161,8 @@ def test_a_client_of_the_evening_hears_that_the_day_is_over(
     served: Served, shown: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     """Who comes after the last task of a day has none until tomorrow."""
-    (tmp_path / name).write_text(at(23, shown[name]))
-    (tmp_path / "front.jpg").write_bytes(JPEG)
     email = f"late-{name}@example.com"
-    done = run([CLIENT_OF[name], name, email, "front.jpg", base_of(served)], tmp_path)
+    done = run_client(name, at(23, shown[name]), email, served, tmp_path)
     assert done.returncode == 1
     assert "left of today; the first tasks are tomorrow's" in done.stderr
 
@@ -167,10 +172,8 @@ def test_a_client_ends_with_what_the_api_says(
     served: Served, shown: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     """The control: a second sign-up with one address is told why."""
-    served.sign_up(f"twice-{name}@example.com")
-    (tmp_path / name).write_text(shown[name])
-    (tmp_path / "front.jpg").write_bytes(JPEG)
-    words = [f"twice-{name}@example.com", "front.jpg", base_of(served)]
-    done = run([CLIENT_OF[name], name, *words], tmp_path)
+    email = f"twice-{name}@example.com"
+    served.sign_up(email)
+    done = run_client(name, shown[name], email, served, tmp_path)
     assert done.returncode != 0
     assert "email_taken" in done.stdout + done.stderr
