@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test fuzz programs lint lock schema wheel release audit new-environment clean rehearsal \
-	rehearsal-down test-fleet test-release-long test-versions release-twice deploy rollback
+	rehearsal-down test-fleet test-release-long test-rebuild test-alerts test-versions release-twice deploy \
+	rollback bench bench-quick bench-programs
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -24,7 +25,7 @@ TESTS ?= tests/static tests/unit tests/api
 # Coverage means something only for all of them.
 coverage = $(if $(filter-out file default,$(origin TESTS)),--no-cov,--cov --cov-report=term)
 
-test: $(if $(findstring tests/api,$(TESTS)),programs)
+test: $(if $(findstring tests/api,$(TESTS))$(findstring tests/static,$(TESTS)),programs)
 test: ## Prove it: static, unit and api tests with coverage; TESTS="tests/unit/dev -k redis" for some.
 	@$(environment) test
 	@$(service) $(call python,test) -m pytest -q -n auto --maxprocesses=4 --dist loadfile $(coverage) $(TESTS)
@@ -34,14 +35,36 @@ fuzz: ## Call every operation as the document allows and forbids; SEED=7 CALLS=2
 	@FUZZ_CALLS="$(CALLS)" FUZZ_SEED="$(SEED)" $(service) $(call python,test) -m pytest -q -n auto \
 		--maxprocesses=4 --no-cov tests/fuzz
 
-no_cluster = /etc/postgresql-common/createcluster.d
+bench-programs: ## Install what the peers of make bench need: wrk, Node and Go with its libraries (as root).
+	@wanted=(wrk golang-go golang-github-jackc-pgx-v4-dev golang-github-golang-jwt-jwt-dev \
+		golang-github-gomodule-redigo-dev golang-github-prometheus-client-golang-dev); \
+	command -v npm >/dev/null || wanted+=(nodejs npm); \
+	missing=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' "$${wanted[@]}" 2>/dev/null | \
+		sed -n 's/^installed //p' | sort | comm -13 - <(printf '%s\n' "$${wanted[@]}" | sort) | xargs); \
+	[ -z "$$missing" ] || [ "$$(id -u)" -ne 0 ] || { echo "installing $$missing (once)" && \
+		apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y install --no-install-recommends $$missing >/dev/null; }
+	@$(environment) test
+	@$(environment) bench
 
-programs: ## Install what tests need and we may: Chromium, curl, PostgreSQL, pgBackRest (as root).
+bench: bench-programs ## Measure us beside Express, Fastify, FastAPI, Go and the usual Tornado, into dist/bench.html.
+	@$(service):. $(call python,test) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-quick: bench-programs ## The same in three minutes, for CI: ratios, with slack.
+	@$(service):. $(call python,test) -m tests.bench --quick
+
+no_cluster = /etc/postgresql-common/createcluster.d
+# Only its promtool is wanted.
+never_started = /etc/systemd/system/prometheus.service
+
+programs: ## Install what tests need and we may: Chromium, curl, PostgreSQL, pgBackRest, promtool (as root).
 	@missing=; command -v chromium google-chrome >/dev/null || missing+=" chromium"; \
 	command -v curl >/dev/null || missing+=" curl"; \
 	command -v pgbackrest >/dev/null || missing+=" postgresql pgbackrest"; \
+	command -v promtool >/dev/null || { missing+=" prometheus"; masked=$(never_started); }; \
 	[ -z "$$missing" ] || [ "$$(id -u)" -ne 0 ] || { \
 		echo "installing$$missing (once)" && apt-get -q update >/dev/null && \
+		{ [ -z "$${masked:-}" ] || ln -sfn /dev/null "$$masked"; } && \
 		mkdir -p $(no_cluster) && echo 'create_main_cluster = false' >$(no_cluster)/gtsd-tests.conf && \
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing \
 			>/dev/null; } || echo "Not installed:$$missing; see above what apt-get said."
@@ -59,9 +82,9 @@ compile = .venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.
 
 lock: ## Renew requirements/*.txt out of *.in; UPGRADE=1 takes newer versions of what is not pinned.
 	@$(environment) lock
-	@cd requirements && compile="../$(compile)"; for name in runtime dev test lint ansible ansible-lint build audit lock; do \
+	@cd requirements && compile="../$(compile)"; for name in runtime dev test bench lint ansible ansible-lint build audit lock; do \
 		echo "requirements/$$name.txt"; \
-		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; \
+		case $$name in dev) same="-c runtime.txt" ;; test) same="-c dev.txt" ;; bench) same="-c runtime.txt" ;; \
 			ansible-lint) same="-c ansible.txt" ;; *) same= ;; esac; \
 		$$compile $$same --output-file $$name.txt $$name.in; \
 	done
@@ -119,6 +142,13 @@ test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|trixie 
 test-release-long: ## Ten releases and ten rollbacks under 100,000 requests, on eight hosts; RELEASES=… RATE=… for others.
 	@RELEASES=$(or $(RELEASES),10) RATE=$(or $(RATE),100) $(MAKE) test-fleet TOPOLOGY=full \
 		TESTS=tests/fleet/test_release.py
+
+test-alerts: ## Real faults are told, and over, in time; releases wake nobody (TOPOLOGY=full RELEASES=10: and a switchover).
+	@$(MAKE) test-fleet TOPOLOGY=$(or $(TOPOLOGY),small) \
+		TESTS='$(addprefix tests/fleet/test_,status_page.py planned_work.py alerts.py)'
+
+test-rebuild: ## Destroy every host and bring the site back from a bucket; TOPOLOGY=full for eight hosts.
+	@$(MAKE) test-fleet TOPOLOGY=$(or $(TOPOLOGY),small) TESTS=tests/fleet/test_rebuild.py
 
 versions_tests = $(if $(filter-out file default,$(origin TESTS)),$(TESTS),tests/api)
 

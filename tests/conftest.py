@@ -1,11 +1,11 @@
-"""The real servers that the tests talk to, one set a test process, on 127.0.0.1."""
+"""The real servers that the tests talk to, one set a test process, on 127.0.0.1; and a browser."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from gtsd.dev.object_store import EmbeddedObjectStore
 from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.dev.redis import EmbeddedRedis
 from gtsd.migrate.runner import up
+from tests.support.browser import Page, chromium, open_page
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # What a test writes need not survive a power cut.
@@ -104,3 +105,17 @@ def servers(
         "S3_SECRET_ACCESS_KEY": object_store.secret_access_key,
         "S3_BUCKET": object_store.bucket,
     }
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One browser for all tests of a file; each has a tab without a past."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+async def tab(browser: str) -> AsyncIterator[Page]:
+    """An empty one."""
+    async with open_page(browser) as page:
+        yield page

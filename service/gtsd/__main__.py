@@ -64,6 +64,17 @@ def _deploys(call: Call) -> int:
     return status
 
 
+def _db(call: Call) -> int:
+    cli = import_module("gtsd.db")
+    status: int = cli.main(call.options, call.environ, call.out, call.errors)
+    return status
+
+
+def _memory(call: Call) -> int:
+    status: int = import_module("gtsd.memory").main(call.options, call.out, call.errors)
+    return status
+
+
 def _drill(call: Call) -> int:
     cli = import_module("gtsd.drill.cli")
     status: int = cli.main(call.options, call.environ, call.out, call.errors)
@@ -122,6 +133,8 @@ _COMMANDS: Final = {
     "jobs": _Command(_jobs, "list background jobs, try failed ones again or give them up"),
     "migrate": _Command(_migrate, "bring the database's schema up, down, or tell where it is"),
     "deploys": _Command(_deploys, "who may release, what was released, and where a rollback goes"),
+    "db": _Command(_db, "tell which statements take the database's time"),
+    "memory": _Command(_memory, "tell what a running unit keeps in memory, without a restart"),
     "drill": _Command(
         _drill, "restore the newest backup into a throwaway PostgreSQL, and prove it"
     ),
@@ -138,7 +151,9 @@ _OWN_OPTIONS: Final = {
     "migrate": "gtsd.migrate.cli",
     "jobs": "gtsd.jobs.cli",
     "deploys": "gtsd.deploys.cli",
+    "db": "gtsd.db",
     "drill": "gtsd.drill.cli",
+    "memory": "gtsd.memory",
     "smoke": "gtsd.smoke",
 }
 

@@ -110,7 +110,7 @@ _ROUTES: Final = (
           p.Plan, refusals=(404,)),
 
     Route("GET", "/v1/tasks/today", tasks.today, USER, "A day's tasks, today's by default", "tasks",
-          t.Today, query=t.TodayQuery),
+          t.Today, query=t.TodayQuery, cached=("today",)),
     Route("GET", "/v1/tasks", tasks.find, USER, "Tasks by day, type and status", "tasks",
           t.Tasks, query=t.TaskQuery),
     Route("POST", "/v1/tasks", tasks.add, USER, "A task of my own, once or repeated", "tasks",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gtsd.clock import Clock
     from gtsd.mails.seal import Seal
     from gtsd.settings import Settings
-    from gtsd.stores.cache import Cache
+    from gtsd.stores.cache import Cache, CacheRead
     from gtsd.stores.limits import Limits
     from gtsd.stores.postgres import Postgres, Transaction
     from gtsd.stores.redis import Redis
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Accounts(Protocol):
     """Finds what every request needs to know of a user."""
 
-    async def find(self, user_id: int) -> Account | None:
-        """None where there is no such user."""
+    async def find(self, user_id: int, found: CacheRead | None = None) -> Account | None:
+        """None where there is no such user; ``found`` is what was read ahead of the cache."""
         ...
 
 

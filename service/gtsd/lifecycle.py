@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,12 +32,15 @@ from gtsd.stores.s3 import ObjectStore
 from gtsd.systemd import Supervisor
 from gtsd.telemetry import log, tracing
 from gtsd.telemetry.loop import watch_loop
+from gtsd.telemetry.memory import MemoryWatch
 from gtsd.telemetry.metrics import Metrics
 from gtsd.web.server import Api
 from gtsd.web.tokens import AccessTokens
 
 _BACKLOG: Final = 1024
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
+# From now on somebody stands in at our port: when we leave, no proxy has to see it first.
+_STOOD_IN: Final = signal.SIGUSR1
 # Longer than a proxy keeps an idle connection to us (nginx: keepalive_timeout 2s in our role), so
 # that it is the proxy who closes it.
 _IDLE_S: Final = 6.0
@@ -62,13 +66,23 @@ async def serve(
     return await run(settings, supervisor or Supervisor(), answer)
 
 
+class Stop(asyncio.Event):
+    """Set when the process is to end; ``stood_in`` if others answer at its port already."""
+
+    stood_in = False
+
+    def stand_in(self) -> None:
+        """Told by the signal for it."""
+        self.stood_in = True
+
+
 class Process(NamedTuple):
     """What a process has while it lives; it is to end once ``stop`` is set."""
 
     deps: Deps
     sockets: list[socket.socket]
     supervisor: Supervisor
-    stop: asyncio.Event
+    stop: Stop
 
 
 async def run(
@@ -78,10 +92,13 @@ async def run(
     logs = log.configure(settings)
     traces = tracing.configure(settings)
     stop = _stop_signals()
+    memory = MemoryWatch()
+    memory.listen()
     try:
         sockets = _listeners(settings, supervisor)
         async with AsyncExitStack() as stack:
             deps = await open_all(settings, stack)
+            _spare_collections()
             if not stop.is_set():
                 await work(Process(deps, sockets, supervisor, stop))
         logger.info("stopped")
@@ -90,6 +107,7 @@ async def run(
         logger.error(str(error))
         return 1
     finally:
+        memory.close()
         await asyncio.to_thread(traces.shutdown)
         logs.close()
 
@@ -139,6 +157,13 @@ async def open_all(settings: Settings, stack: AsyncExitStack, clock: Clock | Non
     )
 
 
+def _spare_collections() -> None:
+    """What is there by now stays, and a request makes no cycles: look for them less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 def _sms(settings: Settings, stack: AsyncExitStack) -> Twilio | None:
     if settings.twilio_account_sid is None:
         return None
@@ -161,7 +186,7 @@ async def _answer_until(process: Process, api: Api, ready: Ready | None) -> None
         if ready is not None:
             await ready([sock.getsockname()[:2] for sock in process.sockets])
         await process.stop.wait()
-        await drain(api, process.supervisor)
+        await drain(api, process)
 
 
 @contextmanager
@@ -179,28 +204,29 @@ def answering(process: Process, api: Api) -> Iterator[None]:
         watchdog.cancel()
 
 
-async def drain(api: Api, supervisor: Supervisor) -> None:
+async def drain(api: Api, process: Process) -> None:
     """Leave without anybody noticing.
 
-    Readiness turns red, but everything is still accepted until the proxies have seen that; each
-    answer from here on closes its connection. Then the listeners close, and what is in work gets
-    until the deadline to finish.
+    Readiness turns red, but everything is still accepted until the proxies have seen that, unless
+    somebody stands in; each answer from here on closes its connection. Then the listeners close,
+    and what is in work gets until the deadline to finish.
     """
     settings, deps = api.deps.settings, api.deps
-    notify(supervisor, "STOPPING=1")
+    notify(process.supervisor, "STOPPING=1")
     deps.metrics.draining.set(1)
     api.start_draining()
     logger.info("draining")
-    await asyncio.sleep(settings.drain_delay)
+    if not process.stop.stood_in:
+        await asyncio.sleep(settings.drain_delay)
     api.stop_accepting()
     abandoned = await api.finish(settings.drain_timeout, _IDLE_S)
     if abandoned:
         logger.bind(abandoned=abandoned).warning("the drain's deadline ended requests in work")
 
 
-def _stop_signals() -> asyncio.Event:
+def _stop_signals() -> Stop:
     """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
-    stop = asyncio.Event()
+    stop = Stop()
     loop = asyncio.get_running_loop()
 
     def first() -> None:
@@ -212,6 +238,7 @@ def _stop_signals() -> asyncio.Event:
 
     for number in _STOP:
         loop.add_signal_handler(number, first)
+    loop.add_signal_handler(_STOOD_IN, stop.stand_in)
     return stop
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from gtsd.app import table
 from gtsd.clock import FixedClock
 from gtsd.web.openapi import document
 from tests.api.conftest import Running, Start
-from tests.support.browser import Page, chromium, open_page
+from tests.support.browser import Page, open_page
 from tests.support.client import PASSWORD
 
 _SIGN_IN = """(() => {{
@@ -25,25 +24,16 @@ _SIGN_IN = """(() => {{
 _NOTE = 'document.querySelector("#note").textContent'
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One browser for all tests of this file; each has a tab without a past."""
-    with chromium(tmp_path_factory.mktemp("chromium")) as endpoint:
-        yield endpoint
-
-
 @pytest.fixture
-async def page(browser: str, service: Running) -> AsyncIterator[Page]:
+async def page(tab: Page, service: Running) -> Page:
     """The API page, shown on a desk's screen."""
-    async with open_page(browser) as tab:
-        await show(tab, service, 1280)
-        yield tab
+    await show(tab, service, 1280)
+    return tab
 
 
 async def show(page: Page, service: Running, width: int) -> None:
     """Open the API page on a screen of so many pixels and wait until it is all there."""
-    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    await page.send("Emulation.setDeviceMetricsOverride", **screen)
+    await page.fit(width)
     await page.send("Page.navigate", url=f"{service.base}/docs")
     tags = len(document(table(), "0")["tags"])
     await page.until(f'document.querySelectorAll("#operations section").length === {tags}')

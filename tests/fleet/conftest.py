@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"shape(*names): run on these fleets, of {', '.join(KINDS)}; small by default"
     )
+    config.addinivalue_line(
+        "markers", "beside: on a second fleet at the same time, where all tests of small are run"
+    )
+    config.addinivalue_line("markers", "by_hand: runs where its file is named, not with all")
     config.addinivalue_line("markers", "last: leaves a fleet that site.yml refuses to change")
 
 
@@ -46,10 +50,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in fleet_tests:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_TIMEOUT))
-        if kind is not None and kind not in shapes(item):
+        foreign = kind is not None and kind not in shapes(item)
+        if foreign or (item.get_closest_marker("by_hand") and not _is_named(config, item)):
             items.remove(item)
             config.hook.pytest_deselected(items=[item])
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def _is_named(config: pytest.Config, item: pytest.Item) -> bool:
+    return any(item.path.name in argument for argument in config.args)
 
 
 def shapes(item: pytest.Item) -> tuple[str, ...]:

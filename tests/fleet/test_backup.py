@@ -16,7 +16,11 @@ from tests.fleet.machines.plays import Play
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_postgresql import primary, sql, wait
 
-pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.beside,
+    pytest.mark.timeout(1200),
+]
 
 FOLDER = "/var/lib/gtsd-backup"
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
@@ -69,27 +73,28 @@ def beside(fleet: TestedFleet, folder: str, *target: str) -> str:
     host.run("rm -rf %s", folder)
     play = fleet.play("restore.yml", "-e", f"beside={folder}", *target)
     assert play.rc == 0, play.stdout[-3000:]
-    start = re.search(r"runuser -u pgbackrest -- \S+/pg_ctl -D .* start", _one_line(play))
-    assert start, play.stdout[-3000:]
-    done = host.run(start[0])
+    start = told(play, r"\S+/pg_ctl -D .* start")
+    done = host.run(start)
     try:
         assert done.rc == 0, host.run("cat %s/beside.log", folder).stdout[-3000:]
         ask = f"runuser -u pgbackrest -- psql -XAtq -h {folder} -U postgres -d %s -c %s"
         in_recovery = "SELECT pg_is_in_recovery()"
-        if target:
-            # Paused at the target, or promoted: either way nothing more is replayed.
-            assert host.run(ask, "postgres", in_recovery).rc == 0
         wait(lambda: host.run(ask, "postgres", in_recovery).stdout == "f\n", 120)
-        told = host.run(ask, "gtsd", "SELECT string_agg(n::text, ',' ORDER BY n) FROM of_a_backup")
-        return str(told.stdout.strip() if told.rc == 0 else told.stderr)
+        rows = host.run(ask, "gtsd", "SELECT string_agg(n::text, ',' ORDER BY n) FROM of_a_backup")
+        return str(rows.stdout.strip() if rows.rc == 0 else rows.stderr)
     finally:
-        ctl = start[0].split(" -D ")[0]
+        ctl = start.split(" -D ")[0]
         host.run(f"{ctl} -D {folder} -m immediate stop")
         host.run("rm -rf %s", folder)
 
 
-def _one_line(play: Play) -> str:
-    return re.sub(r"\s+", " ", play.stdout.replace('\\"', '"').replace("\\\n", ""))
+def told(play: Play, what: str) -> str:
+    """One of the lines that the play says to type, of which this is the end."""
+    # However it was wrapped and quoted.
+    plain = re.sub(r"\s+", " ", play.stdout.replace('\\"', '"').replace("\\\n", ""))
+    found = re.search(f"runuser -u pgbackrest -- {what}", plain)
+    assert found, play.stdout[-3000:]
+    return found[0]
 
 
 @pytest.fixture
@@ -180,6 +185,25 @@ def test_a_database_host_cannot_take_back_what_it_has_sent(fleet: TestedFleet) -
         assert host.run("rm %s", path).rc == 0
 
 
+def test_the_seal_follows_no_link(fleet: TestedFleet) -> None:
+    """Who may write into the archive could point root at any file: it is named, and left alone."""
+    host = fleet.host(keeper(fleet))
+    link, target = f"{FOLDER}/archive/gtsd/of-a-test", "/var/lib/of-a-test"
+    seal = "/usr/local/sbin/gtsd-backup-seal"
+    command = f"{seal} {FOLDER}/archive pgbackrest gtsd-wal"
+    host.check_output(f"install -o root -m 600 /dev/null {target}")
+    try:
+        assert host.run(command).rc == 0
+        assert host.run(f"runuser -u gtsd-wal -- ln -s {target} {link}").rc == 0
+        told = host.run(command)
+        assert told.rc == 1
+        assert f"no plain file: {link}" in told.stderr
+        assert host.check_output(f"stat -c %U:%a {target}") == "root:600"
+    finally:
+        host.run(f"rm -f {link} {target}")
+    assert host.run(command).rc == 0
+
+
 def test_a_certificate_of_another_server_opens_no_repository(fleet: TestedFleet) -> None:
     """Of the same CA and the same host: pgBackRest lets in the one that is meant for it alone."""
     host = fleet.host(fleet.names("database")[0])
@@ -192,6 +216,25 @@ def test_a_certificate_of_another_server_opens_no_repository(fleet: TestedFleet)
     wrong = host.run(f"{command} {leaf.format('patroni')}")
     assert "status: ok" not in wrong.stdout, wrong.stdout
     assert "access denied" in wrong.stdout + wrong.stderr
+
+
+def test_a_database_host_sends_to_the_right_server_alone(fleet: TestedFleet) -> None:
+    """Under another name, or of another CA, it is not believed."""
+    host = fleet.host(fleet.names("database")[0])
+    command = f"runuser -u postgres -- pgbackrest --config={DATABASE_CONFIG} --stanza=gtsd"
+    # The right server's address: newer versions take that for a name, too.
+    alias = f"{fleet.address(keeper(fleet))} somebody.else.internal"
+    host.check_output(f"sh -c \"echo '{alias}' >>/etc/hosts\"")
+    try:
+        for wrong, why in (
+            ("--repo1-host=somebody.else.internal", "unable to find hostname"),
+            ("--repo1-host-ca-file=/etc/ssl/certs/ca-certificates.crt", "unable to verify"),
+        ):
+            told = host.run(f"{command} {wrong} --io-timeout=5 --protocol-timeout=6 info")
+            assert "status: ok" not in told.stdout, told.stdout
+            assert why in told.stdout + told.stderr, told.stdout + told.stderr
+    finally:
+        host.check_output(f"sed -i '/^{alias}$/d' /etc/hosts")
 
 
 def test_the_schema_changes_while_a_backup_goes_on(fleet: TestedFleet, rows: None) -> None:

@@ -226,7 +226,7 @@ def test_what_was_switched_off_or_changed_is_put_back_and_named(fleet: TestedFle
         "touch /etc/ssh/sshd_config.d/00-gtsd.conf",
     ):
         host.check_output(command)
-    play = fleet.play("site.yml", "--limit", name, "--diff")
+    play = fleet.play("site.yml", "--tags=base", "--diff")
     assert play.rc == 0, play.stdout
     for said in (
         "nftables.service is off, not enabled, or older than its configuration",
@@ -280,7 +280,7 @@ def test_an_admin_comes_and_goes(fleet: TestedFleet) -> None:
     knock = f"ssh {options} -i {_GUEST} ada@127.0.0.1 sudo -n id -un || exit 1"
 
     def play(**variables: object) -> None:
-        done = fleet.play("site.yml", "--limit", name, "-e", json.dumps(variables))
+        done = fleet.play("site.yml", "--tags=base", "-e", json.dumps(variables))
         assert done.rc == 0, done.stdout
 
     play(base_admins=[*page["base_admins"], ada])

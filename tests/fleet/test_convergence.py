@@ -23,7 +23,7 @@ _KILLS = 20
 _LONGEST = 40.0
 _SEED = 20
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(2400)]
 
 
 class Bare(NamedTuple):
@@ -74,6 +74,8 @@ def words(fleet: TestedFleet, secrets: dict[str, str]) -> dict[str, str]:
     sums = {name: sha256(value.encode()).hexdigest() for name, value in secrets.items()}
     values |= {value: f"<sum of {name}>" for name, value in sums.items()}
     values[str(public_half(secrets["gtsd_release_key"]))] = "<signer of releases>"
+    # By which the monitor trusts the public certificate.
+    values[(fleet.state / "public-ca.pem").read_text()] = "<public CA>"
     return {fleet.address("vm1"): "<address>", fleet.gateway: "<gateway>", **values}
 
 

@@ -13,7 +13,11 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_backup import back_up, backups, keeper, switch
 from tests.fleet.test_postgresql import sql
 
-pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.beside,
+    pytest.mark.timeout(900),
+]
 
 _FIGURES = "/var/lib/prometheus/node-exporter/gtsd_drill.prom"
 _REPOSITORY = "/var/lib/gtsd-backup"

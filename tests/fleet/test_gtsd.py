@@ -220,7 +220,7 @@ def test_a_restart_refuses_nobody(app: Any) -> None:
 def test_a_changed_setting_restarts_each_instance_behind_a_stand_in(fleet: Any, app: Any) -> None:
     """By a run of the playbook; and once more when it is changed back."""
     began = app.check_output("date +%s")
-    changed = fleet.play("site.yml", "--limit=app", "--extra-vars=gtsd_log_level=debug")
+    changed = fleet.play("site.yml", "--tags=gtsd", "--extra-vars=gtsd_log_level=debug")
     assert changed.rc == 0, changed.stdout
     for number in instances(app):
         api, stand_in = f"gtsd-api@{number}.service", f"gtsd-standin@{number}.service"
@@ -233,14 +233,14 @@ def test_a_changed_setting_restarts_each_instance_behind_a_stand_in(fleet: Any, 
             f"Started {stand_in}", f"Stopping {api}", f"Started {api}", f"Stopping {stand_in}",
         ]  # fmt: skip
     pid = main_pid(app)
-    assert fleet.play("site.yml", "--limit=app").rc == 0
+    assert fleet.play("site.yml", "--tags=gtsd").rc == 0
     assert main_pid(app) != pid
 
 
 def test_settings_that_cannot_work_change_nothing(fleet: Any, app: Any) -> None:
     """The program refuses them on the host before they are written, and says why."""
     before = app.check_output("sha256sum /etc/gtsd/gtsd.env"), main_pid(app)
-    refused = fleet.play("site.yml", "--limit=app", "--extra-vars=gtsd_drain_timeout=1")
+    refused = fleet.play("site.yml", "--tags=gtsd", "--extra-vars=gtsd_drain_timeout=1")
     assert refused.rc != 0
     assert "GTSD_DRAIN_TIMEOUT" in refused.stdout
     assert (app.check_output("sha256sum /etc/gtsd/gtsd.env"), main_pid(app)) == before
@@ -257,7 +257,7 @@ def test_what_a_killed_play_left_undone_is_made_up_for(fleet: Any, app: Any) -> 
         f" && mv {secret}.right {secret} && rm /opt/gtsd/current/.complete"
     )
     pid = main_pid(app)
-    made_up = fleet.play("site.yml", "--limit=app")
+    made_up = fleet.play("site.yml", "--tags=gtsd")
     assert made_up.rc == 0, made_up.stdout
     assert main_pid(app) != pid
     assert app.file("/opt/gtsd/current/.complete").exists

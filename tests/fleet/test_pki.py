@@ -133,6 +133,7 @@ def test_renewing_changes_nothing_that_is_right(fleet: TestedFleet) -> None:
     _all_served(fleet)
 
 
+@pytest.mark.shape("small", "full")
 def test_whatever_spoils_a_certificate_is_mended(fleet: TestedFleet, authority: Authority) -> None:
     """Half written, another's key, another CA, too open, nearly over: one run puts all right."""
     host = fleet.names("database")[0]
@@ -154,6 +155,7 @@ def test_whatever_spoils_a_certificate_is_mended(fleet: TestedFleet, authority: 
     assert (again.rc, again.changed) == (0, 0), again.stdout
 
 
+@pytest.mark.shape("small", "full")
 def test_a_run_that_was_killed_before_its_reload_is_made_up_for(fleet: TestedFleet) -> None:
     """Only the mark tells: the files are right, and the server shows the old certificate."""
     cache = fleet.names("cache")[0]

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 
 import pytest
 
 from tests.fleet.machines.tested import TestedFleet
+from tests.fleet.shipping import until
 
 SERVER, SENTINEL = 6379, 26379
 BOTH = pytest.mark.shape("small", "full", "trixie")
 
 
-def say(fleet: TestedFleet, host: str, user: str, *commands: str, port: int = SERVER) -> str:
-    """The answers to some commands, one after the other, without that to the login."""
+def ask(fleet: TestedFleet, host: str, user: str, *commands: str, port: int = SERVER) -> str:
+    """The answers to a login and to some commands, one after the other; none while it boots."""
     lines = [f"AUTH {user} {fleet.secrets[f'redis_{user}_password']}", *commands]
-    told = fleet.host(host).check_output(
+    told = fleet.host(host).run(
         f"printf '%s\\n' {' '.join(map(shlex.quote, lines))} |"
         f" redis-cli --tls --cacert /etc/gtsd/pki/ca.pem -p {port}"
     )
-    answer: str = told
+    return str(told.stdout)
+
+
+def say(fleet: TestedFleet, host: str, user: str, *commands: str, port: int = SERVER) -> str:
+    """The answers of a server that is there, without that to the login."""
+    answer = ask(fleet, host, user, *commands, port=port)
     assert answer.startswith("OK"), answer
     return answer.removeprefix("OK").strip()
 
@@ -30,7 +37,7 @@ def masters(fleet: TestedFleet) -> list[str]:
     return [
         name
         for name in fleet.names("cache")
-        if "role:master" in say(fleet, name, "monitor", "INFO replication")
+        if "role:master" in ask(fleet, name, "monitor", "INFO replication")
     ]
 
 
@@ -123,7 +130,7 @@ def test_what_was_changed_by_hand_is_put_right_without_a_restart(fleet: TestedFl
     pid = host.check_output("systemctl show --value -p MainPID redis-server")
     host.check_output("echo 'maxmemory 1mb' >> /etc/redis/server.conf")
     say(fleet, name, "admin", "CONFIG SET maxmemory 1mb")
-    played = fleet.play("site.yml", "--limit=cache")
+    played = fleet.play("site.yml", "--tags=redis")
     assert played.rc == 0, played.stdout
     assert "/etc/redis/server.conf" in played.stdout
     assert "1048576" not in say(fleet, name, "admin", "CONFIG GET maxmemory").split()
@@ -150,10 +157,15 @@ def test_a_rerun_after_a_failover_changes_nothing(fleet: TestedFleet) -> None:
     assert until_one_master(fleet, 2) == after
 
 
+def _sentinel_answers(fleet: TestedFleet, name: str) -> bool:
+    return ask(fleet, name, "monitor", port=SENTINEL).startswith("OK")
+
+
 @pytest.mark.shape("full")
 def test_sentinels_are_enough_to_choose(fleet: TestedFleet) -> None:
     """All of them see each other; and without a name none of them answers."""
     for name in fleet.names("cache"):
+        until(partial(_sentinel_answers, fleet, name))
         told = say(fleet, name, "monitor", "SENTINEL CKQUORUM gtsd", port=SENTINEL)
         assert told.startswith("OK 3 usable Sentinels"), told
         refused = say(fleet, name, "monitor", "SENTINEL FAILOVER gtsd", port=SENTINEL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -82,6 +83,39 @@ def test_nobody_waits_for_a_restart_behind_a_stand_in(fleet: TestedFleet) -> Non
     assert plain > 3.0, f"{behind:.2f} s with, {plain:.2f} s without"
 
 
+_BLOCKING = """
+    pid=$(systemctl show -P MainPID gtsd-api@2)
+    systemctl start --no-block gtsd-standin@2
+    for _ in $(seq 200); do grep flags /proc/$pid/fdinfo/3; sleep 0.005; done | sort -u
+    systemctl stop gtsd-standin@2.service 2>/dev/null
+"""
+_DROP_IN = "/run/systemd/system/gtsd-standin@.service.d/blocking.conf"
+
+
+def _was_blocking(fleet: TestedFleet) -> bool:
+    """Whether the running instance's socket was, while a stand-in came up."""
+    host = fleet.host(fleet.names("app")[0])
+    told = host.check_output("sh -c %s", _BLOCKING).split()[1::2]
+    assert told, "the instance has no socket"
+    return any(not int(flags, 8) & os.O_NONBLOCK for flags in told)
+
+
+def test_a_stand_in_that_starts_never_blocks_the_instance(fleet: TestedFleet) -> None:
+    """They share one socket; the control is systemd's default, with which accept() would wait."""
+    host = fleet.host(fleet.names("app")[0])
+    assert not _was_blocking(fleet)
+    try:
+        put = (
+            f"mkdir -p $(dirname {_DROP_IN}) && printf '[Service]\\nNonBlocking=no\\n' >{_DROP_IN}"
+        )
+        host.check_output("sh -c %s", f"{put} && systemctl daemon-reload")
+        assert _was_blocking(fleet)
+    finally:
+        host.check_output("sh -c %s", f"rm -r $(dirname {_DROP_IN}) && systemctl daemon-reload")
+        # It may hang by now.
+        host.check_output("systemctl restart gtsd-api@2.service")
+
+
 def test_a_stand_in_that_ends_is_met_by_nobody(fleet: TestedFleet) -> None:
     """It takes no new connection from the first moment, so nobody is told that it is draining."""
     host = fleet.host(fleet.names("app")[0])
@@ -99,7 +133,7 @@ def test_an_instance_that_runs_has_no_stand_in_after_a_run(fleet: TestedFleet) -
     before = host.check_output("systemctl show -P MainPID gtsd-api@1 gtsd-api@2")
     host.run_expect([0], "systemctl start gtsd-standin@2")
     assert host.check_output("systemctl show -P RuntimeMaxUSec gtsd-standin@2") == "5min"
-    play = fleet.play("site.yml", "--limit", "app")
+    play = fleet.play("site.yml", "--tags=gtsd")
     assert play.rc == 0, play.stdout[-3000:]
     assert play.changes == [f"{name}: gtsd : End stand-ins that nobody waits for"]
     assert not host.service("gtsd-standin@2").is_running

@@ -74,6 +74,12 @@ def _answer(connection: socket.socket, attempt: Attempt) -> str:
         connection.sendall(b"PING\r\n")
         line = connection.recv(4096).strip()
         served = line.startswith((b"+PONG", b"-NOAUTH", b"-NOPERM"))
+    elif attempt["protocol"] == "pgbackrest":
+        # The server speaks first, in TLS; in plaintext it would wait for ever.
+        if not attempt["trust"]:
+            connection.sendall(b"\r\n" * 8)
+        line = connection.recv(4096).strip()
+        served = line.startswith(b'{"name":"pgBackRest"')
     else:
         words = b"user\0gtsd_app\0database\0gtsd\0\0"
         connection.sendall(struct.pack("!ii", 8 + len(words), 196608) + words)

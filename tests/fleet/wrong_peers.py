@@ -108,7 +108,7 @@ class Link:
     """One server of the fleet as a client sees it.
 
     ``identity`` is whom the right client shows itself as, if the server asks for that at all;
-    ``unit_checked`` tells that it also looks which leaf it is shown.
+    ``stranger`` is whom it may not be, where the server looks who it is.
     """
 
     name: str
@@ -117,12 +117,12 @@ class Link:
     port: int
     server_name: str
     identity: Identity | None = None
-    unit_checked: bool = False
+    stranger: Identity | None = None
 
 
 def attempts(link: Link, authority: Authority) -> dict[str, Attempt]:
     """The right peer and the wrong ones, each wrong in one way alone."""
-    stranger = authority.impostor()
+    impostor = authority.impostor()
     whom = link.identity or Identity("stranger", "stranger.gtsd.internal")
     shown = authority.issue(whom) if link.identity else ""
 
@@ -136,14 +136,13 @@ def attempts(link: Link, authority: Authority) -> dict[str, Attempt]:
             identity=identity,
         )
 
-    if link.unit_checked:
-        other = authority.issue(Identity("stranger", whom.host, whom.names))
-        wrong_name = attempt(authority.pem, other)
+    if link.stranger:
+        wrong_name = attempt(authority.pem, authority.issue(link.stranger))
     else:
         wrong_name = attempt(authority.pem, shown, name="somebody.else.internal")
     return {
         RIGHT: attempt(authority.pem, shown),
-        "other CA": attempt(authority.pem, stranger.issue(whom)),
+        "other CA": attempt(authority.pem, impostor.issue(whom)),
         "wrong name": wrong_name,
         "expired": attempt(authority.pem, authority.issue(whom, expired=True)),
         "plaintext": attempt("", ""),

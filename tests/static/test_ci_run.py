@@ -35,7 +35,7 @@ class Machine:
         self._script.parent.mkdir(parents=True)
         shutil.copy(script, self._script)
         subprocess.run(["git", "init", "-q", self._script.parents[1]], check=True)
-        for name in ("python3", "curl", "google-chrome", "pgbackrest"):
+        for name in ("python3", "curl", "google-chrome", "pgbackrest", "promtool"):
             self._program(name, "exit 0")
         self._program("sudo", 'shift\n"$@"')
         self._program(

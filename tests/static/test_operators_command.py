@@ -69,6 +69,12 @@ def test_migrations_run_as_the_owner_with_the_releases_own_files(host: Host) -> 
     assert host.run("migrate") == (_OWNER, ["migrate"])
 
 
+def test_statistics_are_read_as_who_may_read_nothing_else(host: Host) -> None:
+    """Neither as the app nor as the owner."""
+    words = ("db", "slow", "--json")
+    assert host.run(*words) == ({"database_url": "monitor_database_url"}, list(words))
+
+
 def test_all_else_runs_as_the_service_does(host: Host) -> None:
     """With its own credentials, and not the owner's."""
     credentials, words = host.run("check", "--connect")

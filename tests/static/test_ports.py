@@ -97,7 +97,11 @@ def test_no_port_is_given_twice(root: Path, page: dict[str, Any]) -> None:
     assert not apis & instances
 
 
-_INSIDE = ("pgbouncer", "database_door", "cache_door", "worker")
+_INSIDE = (
+    *("pgbouncer", "database_door", "cache_door", "worker", "nginx_status", "etcd_metrics"),
+    *("prometheus", "alertmanager", "node_exporter", "nginx_exporter", "blackbox_exporter"),
+    *("redis_exporter", "postgresql_exporter"),
+)
 
 
 def test_ports_of_the_loopback_are_in_no_row(root: Path, page: dict[str, Any]) -> None:

@@ -89,6 +89,16 @@ class Page:
         assert "exceptionDetails" not in answer, (expression, answer)
         return answer["result"].get("value")
 
+    async def fit(self, width: int) -> None:
+        """Be a screen of so many pixels, a phone's where that is narrow."""
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        await self.send("Emulation.setDeviceMetricsOverride", **screen)
+
+    async def prefer(self, scheme: str) -> None:
+        """Be set to ``light`` or ``dark``."""
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self.send("Emulation.setEmulatedMedia", features=media)
+
     async def until(self, expression: str) -> Any:
         """Ask until it is true, with a bound."""
         for _ in range(400):

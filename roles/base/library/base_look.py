@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = r"""
 module: base_look
 short_description: Tell the state of units, which paths exist and what commands print
@@ -34,6 +32,10 @@ options:
     type: list
     elements: str
     default: []
+  packages:
+    description: Whether the packages of the host are asked for, which takes apt's module a second.
+    type: bool
+    default: false
   commands:
     description: Name of a question to the command that answers it without changing anything.
     type: dict
@@ -63,6 +65,9 @@ paths:
   type: list
 files:
   description: The path, sha1 sum, mode and owner of each of the files that exists.
+  type: list
+packages:
+  description: The names of all that is installed, where they were asked for.
   type: list
 commands:
   description: Return code and output of each command; a command that is not installed has 127.
@@ -117,13 +122,23 @@ def look_at(name: str) -> dict[str, str]:
     return {"path": name, "checksum": checksum, "mode": mode, "owner": owner}
 
 
+def parse_packages(output: str) -> list[str]:
+    """Names, of lines with a state and a name, of what is installed in full."""
+    lines = (line.split() for line in output.splitlines())
+    return [name for state, name in lines if state == "installed"]
+
+
 def main() -> None:
     """Answer the questions."""
+    # Here, so that the rest can be tried without Ansible.
+    from ansible.module_utils.basic import AnsibleModule
+
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "dict", "default": {}},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
+            "packages": {"type": "bool", "default": False},
             "commands": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -133,6 +148,10 @@ def main() -> None:
     if asked:
         argv = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", *asked]
         units = parse_units(module.run_command(argv, check_rc=True)[1])
+    packages = []
+    if module.params["packages"]:
+        argv = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n"]
+        packages = parse_packages(module.run_command(argv, check_rc=True)[1])
     answers = {}
     for name, argv in module.params["commands"].items():
         code, out, error = 127, "", f"{argv[0]} is not installed"
@@ -145,6 +164,7 @@ def main() -> None:
         behind=[n for n, unit in units.items() if is_behind(unit, last_written(asked[n]))],
         paths=[path for path in module.params["paths"] if Path(path).exists()],
         files=[look_at(path) for path in module.params["files"] if Path(path).is_file()],
+        packages=packages,
         commands=answers,
     )
 

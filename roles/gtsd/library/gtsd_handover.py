@@ -1,6 +1,8 @@
 #!/usr/bin/python
 """Restarts instances of the API while stand-ins answer at their ports, so that nobody waits."""
 
+from __future__ import annotations
+
 # Imports stand where Ansible wants them: below what documents the module.
 # ruff: noqa: E402
 
@@ -10,7 +12,8 @@ short_description: Restart instances of the API while stand-ins answer at their 
 description:
   - >-
     A stand-in is a second process at the port of an instance, started with what is on the disk now.
-    When all of them answer, the instances are restarted, all at once, and then the stand-ins end.
+    When all of them answer, the instances are told so and restarted, all at once, and then the
+    stand-ins end.
   - >-
     It is one task on purpose: a controller that is killed meanwhile leaves nothing halfway.
   - Where a stand-in does not start, no instance is restarted.
@@ -44,9 +47,13 @@ msg: {description: What did not go as it should., type: str, returned: failure}
 
 import http.client
 import json
+import signal
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible.module_utils.basic import AnsibleModule
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 _BETWEEN_S = 0.1
 _READY_WITHIN_S = 3.0
@@ -71,6 +78,24 @@ def systemctl(module: AnsibleModule, *words: str) -> None:
     rc, _, err = module.run_command(["systemctl", *words])
     if rc != 0:
         raise HandoverError(err.strip() or f"systemctl {' '.join(words)} ended with {rc}.")
+
+
+def catches(pid: str, number: int) -> bool:
+    """Whether a process has a handler for a signal: older releases would end by it (proc(5))."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return bool(int(lines["SigCgt"], 16) >> (number - 1) & 1)
+
+
+def tell_stood_in(module: AnsibleModule, instances: list[int]) -> None:
+    """That others answer at their ports, so that they need not wait for proxies when they stop."""
+    for unit in map(instance_unit, instances):
+        _, pid, _ = module.run_command(["systemctl", "show", "--property=MainPID", "--value", unit])
+        if catches(pid.strip(), signal.SIGUSR1):
+            systemctl(module, "kill", "--kill-whom=main", "--signal=SIGUSR1", unit)
 
 
 def answer(instance: int) -> tuple[int, str]:
@@ -111,6 +136,7 @@ def hand_over(module: AnsibleModule) -> None:
         except HandoverError:
             systemctl(module, "stop", "--no-block", *standing)
             raise
+    tell_stood_in(module, wanted["restart"] or (wanted["stand_ins"] if wanted["alone"] else []))
     if wanted["alone"]:
         systemctl(module, "stop", *(instance_unit(n) for n in wanted["stand_ins"]))
     if not wanted["restart"]:
@@ -125,6 +151,9 @@ def hand_over(module: AnsibleModule) -> None:
 
 def main() -> None:
     """Hand over, and tell what did not work."""
+    # Here, so that the rest can be tried without Ansible.
+    from ansible.module_utils.basic import AnsibleModule
+
     numbers = {"type": "list", "elements": "int", "default": []}
     module = AnsibleModule(
         argument_spec={

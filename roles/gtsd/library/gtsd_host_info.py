@@ -1,6 +1,8 @@
 #!/usr/bin/python
 """Tells how the service stands on a host, all at once; changes nothing."""
 
+from __future__ import annotations
+
 # Imports stand where Ansible wants them: below what documents the module.
 # ruff: noqa: E402
 
@@ -53,8 +55,10 @@ import pwd
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible.module_utils.basic import AnsibleModule
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 _RELEASES = Path("/opt/gtsd/releases")
 _CURRENT = Path("/opt/gtsd/current")
@@ -63,7 +67,7 @@ _CREDENTIALS = Path("/etc/gtsd/credentials")
 _DROP_INS = [Path(f"/etc/systemd/system/{unit}.service.d") for unit in ("gtsd-api@", "gtsd-worker")]
 _LOADED = Path("/run/credentials")
 _SSH_KEYGEN = Path("/usr/bin/ssh-keygen")
-_OWNERS = "owner_database_url"
+_BY_HAND = {"owner_database_url", "monitor_database_url"}
 _WORKER = "gtsd-worker.service"
 _UNIT = re.compile(r"gtsd-(?:api|standin)@([1-9][0-9]*)\.(?:service|socket)")
 _PROPERTIES = "Id,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
@@ -110,15 +114,18 @@ def complete_releases() -> list[str]:
     return sorted(path.parent.name for path in _RELEASES.glob("*/.complete"))
 
 
+def last_used(release: Path) -> float:
+    """When the release was unpacked or, later, left for another: the last one is the way back."""
+    mark = release / ".complete"
+    return (mark if mark.exists() else release).stat().st_mtime
+
+
 def surplus(current: str, wanted: str, keep: int) -> list[str]:
-    """The oldest releases beyond the number to keep, without those two."""
+    """The releases beyond the number to keep that served longest ago, without those two."""
     if not _RELEASES.is_dir():
         return []
-    releases = sorted(
-        (path for path in _RELEASES.iterdir() if path.is_dir()),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
+    releases = [path for path in _RELEASES.iterdir() if path.is_dir()]
+    releases.sort(key=last_used, reverse=True)
     needed = [path.name for path in releases if path.name in (current, wanted)]
     others = [path.name for path in releases if path.name not in needed]
     return others[max(0, keep - len(needed)) :]
@@ -161,9 +168,8 @@ def is_stale(unit: str, pid: str, wanted: dict[str, str]) -> bool:
     has = {name: value for name, _, value in pairs}
     if any(has.get(name, "") != value for name, value in wanted.items()):
         return True
-    files = (
-        [f for f in _CREDENTIALS.iterdir() if f.name != _OWNERS] if _CREDENTIALS.is_dir() else []
-    )
+    folder = _CREDENTIALS.iterdir() if _CREDENTIALS.is_dir() else ()
+    files = [file for file in folder if file.name not in _BY_HAND]
     return any(read(file) != read(_LOADED / unit / file.name) for file in files)
 
 
@@ -219,6 +225,9 @@ def worker(unit: dict[str, str], port: int, wanted: dict[str, str]) -> str:
 
 def main() -> None:
     """Look, and tell."""
+    # Here, so that the rest can be tried without Ansible.
+    from ansible.module_utils.basic import AnsibleModule
+
     module = AnsibleModule(
         argument_spec={
             "version": {"type": "str", "required": True},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from gtsd.accounts import queries as q
-from gtsd.stores.cache import Cache
+from gtsd.stores.cache import Cache, CacheRead
 from gtsd.stores.postgres import Postgres
-from gtsd.web.call import Account
+from gtsd.web.call import ACCOUNT_FIELD, Account
 
 _NOBODY = b"null"
 
@@ -20,7 +20,7 @@ class CachedAccounts:
         self._cache = cache
         self._decoder = msgspec.json.Decoder(Account | None)
 
-    async def find(self, user_id: int) -> Account | None:
+    async def find(self, user_id: int, found: CacheRead | None = None) -> Account | None:
         """None where there is no such user."""
 
         async def load() -> bytes:
@@ -30,6 +30,6 @@ class CachedAccounts:
             return msgspec.json.encode(Account(id=row[0], timezone=row[1], is_active=row[2]))
 
         account: Account | None = self._decoder.decode(
-            await self._cache.fetch(user_id, "account", load)
+            await self._cache.fetch(user_id, ACCOUNT_FIELD, load, found=found)
         )
         return account

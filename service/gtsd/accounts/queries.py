@@ -41,7 +41,9 @@ ADD_USER: Final = Query(
 USER: Final = Query("user", f"SELECT ({_USER}) FROM users u WHERE id = %(user_id)s")
 
 ACCOUNT: Final = Query(
-    "account", "SELECT id, timezone, is_active FROM users WHERE id = %(user_id)s"
+    "account",
+    "SELECT id, timezone, is_active FROM users WHERE id = %(user_id)s",
+    prepared=True,
 )
 
 CREDENTIALS: Final = Query(

@@ -53,22 +53,24 @@ _VALUE: Final = f"""
     END
 """
 
-# Where nothing of the given part of the catalogue is left to earn, nothing is measured.
-AWARD: Final = Query(
-    "badges_award",
-    f"""
+
+def award_if(only: str = "TRUE") -> str:
+    """SQL that gives what was earned; where nothing is left to earn, nothing is measured."""
+    return f"""
     WITH {_CATALOGUE}, days AS MATERIALIZED (
         SELECT {_DAYS} FROM streak_days WHERE user_id = %(user_id)s
     ), unearned AS MATERIALIZED (
         SELECT code, metric, target FROM catalogue c
         WHERE NOT EXISTS (SELECT FROM user_badges b
-            WHERE b.user_id = %(user_id)s AND b.badge = c.code)
+            WHERE b.user_id = %(user_id)s AND b.badge = c.code) AND {only}
     )
     INSERT INTO user_badges (user_id, badge, earned_at)
     SELECT %(user_id)s, code, %(now)s FROM unearned WHERE {_VALUE} >= target
     ON CONFLICT (user_id, badge) DO NOTHING
-    """,
-)
+    """
+
+
+AWARD: Final = Query("badges_award", award_if())
 
 MINE: Final = Query(
     "badges_mine",

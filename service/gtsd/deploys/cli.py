@@ -174,7 +174,8 @@ def _verify(session: Session, _: argparse.Namespace) -> Told:
     broken = first_break(records, recorded)
     if broken is not None:
         raise DeployError(f"the ledger is not intact: {broken}", intact=False, **facts)
-    text = f"{len(records)} records, each as it was written; the newest hash is {newest}"
+    text = f"{len(records)} records, each as it was written"
+    text += f"; the newest hash is {newest}" if newest else ""
     return Told({"intact": True, **facts}, text)
 
 

@@ -70,7 +70,8 @@ async def metrics(call: Call) -> Answer:
     own.pool_waiting.set(state.waiting)
     own.pool_limit.set(state.limit)
     body, content_type = own.render(call.request.headers.get("Accept", ""))
-    return Answer(200, body, content_type=content_type)
+    # A collector keeps its connection idle until it asks again, and a drain would wait for it.
+    return Answer(200, body, content_type=content_type, closes=True)
 
 
 async def _database(deps: Deps) -> bool:

@@ -30,14 +30,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gtsd import deadline
 from gtsd.errors import DeadlineExceeded
 from gtsd.stores.flights import Flights
-from gtsd.stores.redis import PREFIX, Redis, RedisAway
+from gtsd.stores.redis import PREFIX, Redis, RedisAway, Sent
 from gtsd.telemetry.metrics import CacheResult
 
 if TYPE_CHECKING:
@@ -54,6 +55,20 @@ class CacheRead:
 
     payloads: Mapping[str, bytes] = field(default_factory=dict)
     version: bytes | None = None
+
+
+class Asked(NamedTuple):
+    """A look-up that is on its way."""
+
+    user_id: int
+    fields: Sequence[str]
+    doubts: tuple[int, int]
+    sent: Sent | None
+
+    def forget(self) -> None:
+        """Nobody waits for it any more."""
+        if self.sent is not None:
+            self.sent.forget()
 
 
 class Cache:
@@ -76,11 +91,24 @@ class Cache:
         Whoever misses one may load it and pass it to ``store``; a load must not begin before this.
         """
         found = await self._look_up(user_id, fields)
-        missed = CacheResult.BYPASS if found.version is None else CacheResult.MISS
         for name in fields:
-            result = CacheResult.HIT if name in found.payloads else missed
-            self._requests.labels(name.partition(":")[0], result).inc()
+            self._count(name, found, hit=name in found.payloads)
         return found
+
+    def ask(self, user_id: int, fields: Sequence[str]) -> Asked:
+        """Send what ``told`` waits for, so that other commands can go out with it."""
+        doubts = self._doubts()
+        sent = None
+        if self._settled == doubts:
+            with suppress(RedisAway):
+                sent = self._redis.send(("GET", EPOCH), ("HMGET", _key(user_id), "v", *fields))
+        return Asked(user_id, fields, doubts, sent)
+
+    async def told(self, asked: Asked) -> CacheRead:
+        """What was found, for ``fetch``; counted there, where it is used."""
+        if asked.sent is None:
+            return await self._look_up(asked.user_id, asked.fields)
+        return await self._taken(asked, asked.sent)
 
     async def store(self, user_id: int, field: str, payload: bytes, version: bytes | None) -> None:
         """Keep what was loaded after ``read`` gave ``version``."""
@@ -96,19 +124,31 @@ class Cache:
         except RedisAway:
             return  # it is loaded again next time
 
-    async def fetch(self, user_id: int, field: str, load: Load) -> bytes:
+    async def fetch(
+        self,
+        user_id: int,
+        field: str,
+        load: Load,
+        *,
+        mark: bytes = b"",
+        found: CacheRead | None = None,
+    ) -> bytes:
         """Read, or else load and store. Misses of the same field that come together load once.
 
-        Raises what ``load`` raises, which is not kept.
+        An entry counts only with the same ``mark``, a day for one. ``found`` is what was read ahead
+        for this request. Raises what ``load`` raises, which is not kept.
         """
-        found = await self.read(user_id, (field,))
-        if field in found.payloads:
-            return found.payloads[field]
+        if found is None:
+            found = await self._look_up(user_id, (field,))
+        payload = _marked(found, field, mark)
+        self._count(field, found, hit=payload is not None)
+        if payload is not None:
+            return payload
         fly = partial(
             self._flights.share,
-            (user_id, field),
-            partial(self._fill, user_id, field, load, found.version),
-            partial(self._look_again, user_id, field, load),
+            (user_id, field, mark),
+            partial(self._fill, user_id, field, load, found.version, mark),
+            partial(self._look_again, user_id, field, load, mark),
         )
         try:
             return await fly()
@@ -145,40 +185,47 @@ class Cache:
         self._missed += 1
         await self._settle()
 
-    async def _fill(self, user_id: int, field: str, load: Load, version: bytes | None) -> bytes:
+    async def _fill(
+        self, user_id: int, field: str, load: Load, version: bytes | None, mark: bytes
+    ) -> bytes:
         payload = await load()
-        await self.store(user_id, field, payload, version)
+        await self.store(user_id, field, mark + payload, version)
         return payload
 
-    async def _look_again(self, user_id: int, field: str, load: Load) -> bytes:
+    async def _look_again(self, user_id: int, field: str, load: Load, mark: bytes) -> bytes:
         """Most likely the load before has stored what is wanted."""
         found = await self._look_up(user_id, (field,))
-        if field in found.payloads:
-            return found.payloads[field]
-        return await self._fill(user_id, field, load, found.version)
+        payload = _marked(found, field, mark)
+        if payload is not None:
+            return payload
+        return await self._fill(user_id, field, load, found.version, mark)
+
+    def _count(self, field: str, found: CacheRead, *, hit: bool) -> None:
+        missed = CacheResult.BYPASS if found.version is None else CacheResult.MISS
+        result = CacheResult.HIT if hit else missed
+        self._requests.labels(field.partition(":")[0], result).inc()
 
     async def _look_up(self, user_id: int, fields: Sequence[str]) -> CacheRead:
         if self._settled != self._doubts():
             await self._settle()
-        doubts = self._doubts()
-        if self._settled != doubts:
-            return CacheRead()
+        asked = self.ask(user_id, fields)
+        return CacheRead() if asked.sent is None else await self._taken(asked, asked.sent)
+
+    async def _taken(self, asked: Asked, sent: Sent) -> CacheRead:
         try:
-            found = await self._look(_key(user_id), fields)
+            found = await self._found(asked, await self._redis.answer(sent))
         except RedisAway:
             return CacheRead()
         # Where a connection was lost meanwhile, the answer may be that of a server with older data.
-        return found if self._doubts() == doubts else CacheRead()
+        return found if self._doubts() == asked.doubts else CacheRead()
 
-    async def _look(self, key: str, fields: Sequence[str]) -> CacheRead:
-        epoch, (version, *entries) = await self._redis.run(
-            ("GET", EPOCH), ("HMGET", key, "v", *fields)
-        )
+    async def _found(self, asked: Asked, replies: list[Any]) -> CacheRead:
+        epoch, (version, *entries) = replies
         if epoch is None or version is None:
-            return CacheRead({}, await self._begin(key))
+            return CacheRead({}, await self._begin(_key(asked.user_id)))
         token: bytes = epoch + version
         size = len(token)
-        pairs = zip(fields, entries, strict=True)
+        pairs = zip(asked.fields, entries, strict=True)
         return CacheRead({name: e[size:] for name, e in pairs if e and e[:size] == token}, token)
 
     async def _begin(self, key: str) -> bytes | None:
@@ -216,3 +263,10 @@ class Cache:
 
 def _key(user_id: int) -> str:
     return f"{PREFIX}user:{user_id}"
+
+
+def _marked(found: CacheRead, field: str, mark: bytes) -> bytes | None:
+    payload = found.payloads.get(field)
+    if payload is None or not payload.startswith(mark):
+        return None
+    return payload[len(mark) :]

@@ -14,13 +14,15 @@ from loguru import logger
 
 from gtsd.deadline import within
 from gtsd.errors import Unavailable
-from gtsd.stores.postgres_errors import ConstraintViolated, QueryFailed, Retryable
+from gtsd.stores.postgres_errors import ConstraintViolated, NotPrepared, QueryFailed, Retryable
 from gtsd.stores.postgres_link import Link, PoolState, limit, time_left, timeout_ms
+from gtsd.stores.postgres_prepared import prepared
 from gtsd.stores.postgres_session import Fetch, Query, Row, Session, Statements
 from gtsd.stores.postgres_transaction import Scope, Transaction
 
 if TYPE_CHECKING:
     from gtsd.settings import Settings
+    from gtsd.stores.aiopg_mended import Connection
     from gtsd.telemetry.metrics import Metrics
 
 __all__ = [
@@ -88,7 +90,28 @@ class Postgres(Statements):
         connection = await link.take(query.name)
         try:
             left = time_left()
-            message = query.sql if left is None else limit(timeout_ms(left)) + query.sql
-            return await link.send(connection, query, message, params or None, fetch)
+            opening = "" if left is None else limit(timeout_ms(left))
+            if query.prepared:
+                return await self._run_prepared(connection, query, opening, params, fetch)
+            return await link.send(connection, query, opening + query.sql, params or None, fetch)
         finally:
             link.pool.give_back(connection)
+
+    async def _run_prepared(
+        self,
+        connection: Connection,
+        query: Query,
+        opening: str,
+        params: dict[str, Any],
+        fetch: Fetch,
+    ) -> Any:
+        how, send = prepared(query), self._link.send
+        if query.name in connection.prepared:
+            try:
+                return await send(connection, query, opening + how.execute, params, fetch)
+            except NotPrepared:
+                pass  # so nothing was done: PgBouncer has given us another session
+        message = opening + how.prepare + how.execute
+        answer = await send(connection, query, message, params, fetch)
+        connection.prepared.add(query.name)
+        return answer

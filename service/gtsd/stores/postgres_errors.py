@@ -47,6 +47,10 @@ class QueryFailed(Exception):
         super().__init__(f"{operation}: SQLSTATE {sqlstate}")
 
 
+class NotPrepared(Exception):
+    """The session does not know a prepared statement; nothing was done. Never leaves the store."""
+
+
 _RETRYABLE: Final = frozenset(
     {
         errorcodes.SERIALIZATION_FAILURE,

@@ -8,12 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import psycopg2
+import psycopg2.errors
 
 from gtsd.deadline import remaining
 from gtsd.errors import DeadlineExceeded, DependencyUnavailable
 from gtsd.stores import postgres_dsn
 from gtsd.stores.aiopg_mended import Connection, Pool
-from gtsd.stores.postgres_errors import leads_astray, log_failure, translated
+from gtsd.stores.postgres_errors import NotPrepared, leads_astray, log_failure, translated
 from gtsd.stores.postgres_session import Query
 from gtsd.telemetry.metrics import QueryError
 from gtsd.telemetry.tracing import CLIENT, span
@@ -99,6 +100,8 @@ class Link:
                 answer = fetch(cursor)
                 if connection.raw.notices:
                     self._check_notices(connection, query.name)
+            except psycopg2.errors.InvalidSqlStatementName:
+                raise NotPrepared from None
             except (psycopg2.Error, TimeoutError) as error:
                 lost = bool(connection.closed)
                 if leads_astray(error):

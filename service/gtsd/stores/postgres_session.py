@@ -11,10 +11,15 @@ Fetch = Callable[[Any], Any]
 
 
 class Query(NamedTuple):
-    """SQL with ``%(name)s`` parameters; ``name`` labels its metric and its span."""
+    """SQL with ``%(name)s`` parameters; ``name`` labels its metric and its span.
+
+    ``prepared`` is for what is asked all the time: see ``postgres_prepared``. Its statements end
+    at each semicolon, and every parameter has a type by its place or by a cast.
+    """
 
     name: str
     sql: str
+    prepared: bool = False
 
 
 class Session(Protocol):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loguru import logger
 from redis import exceptions as failures
@@ -30,6 +31,23 @@ PROBE: Command = ("SET", f"{PREFIX}probe", "1", "EX", 60)
 
 class RedisAway(Exception):
     """Redis is not configured, unreachable, too slow or refuses; never shown to a client."""
+
+
+@cache  # operations are named in the code
+def _attributes(operation: str) -> dict[str, str]:
+    return {"db.system.name": "redis", "db.operation.name": operation}
+
+
+class Sent(NamedTuple):
+    """Commands that are on their way, or are to be sent once there is a connection."""
+
+    commands: tuple[Command, ...]
+    replies: asyncio.Future[list[Any]] | None
+
+    def forget(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self.replies is not None:
+            self.replies.cancel()
 
 
 class Redis:
@@ -90,17 +108,25 @@ class Redis:
         Raises ``RedisAway``, also for an error answer. Waits for at most the Redis timeout and,
         where it is heeded, for what the deadline of the request leaves.
         """
+        return await self.answer(self.send(*commands), heed_deadline=heed_deadline)
+
+    def send(self, *commands: Command) -> Sent:
+        """As ``run``, whose second half is ``answer``: what is sent in between goes out with it."""
+        pool = self._pool
+        if pool is None or not self._available:
+            raise RedisAway("the breaker is open" if pool else "not configured")
+        return Sent(commands, pool.start(commands, self._timeout))
+
+    async def answer(self, sent: Sent, *, heed_deadline: bool = True) -> list[Any]:
+        """The replies to what was sent; may be awaited once. Raises as ``run``."""
         if self._pool is None or not self._available:
+            sent.forget()
             raise RedisAway("the breaker is open" if self._pool else "not configured")
         left = deadline.remaining() if heed_deadline else None
         allowed = self._timeout if left is None else min(self._timeout, left)
-        operation = str(commands[0][0]) if len(commands) == 1 else "PIPELINE"
-        with tracing.span(
-            f"redis {operation}",
-            tracing.CLIENT,
-            {"db.system.name": "redis", "db.operation.name": operation},
-        ):
-            return await self._send(self._pool, commands, allowed)
+        operation = str(sent.commands[0][0]) if len(sent.commands) == 1 else "PIPELINE"
+        with tracing.span(f"redis {operation}", tracing.CLIENT, _attributes(operation)):
+            return await self._answer(self._pool, sent, allowed)
 
     async def ping(self, within: float) -> bool:
         """Whether Redis takes a write within so many seconds; False at once while it is away."""
@@ -115,12 +141,24 @@ class Redis:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         if self._pool is not None:
-            await self._pool.close()
+            self._pool.close()
 
-    async def _send(self, pool: Pool, commands: tuple[Command, ...], allowed: float) -> list[Any]:
+    async def _answer(self, pool: Pool, sent: Sent, allowed: float) -> list[Any]:
         try:
-            async with asyncio.timeout(allowed):
-                return await pool.exchange(commands)
+            if sent.replies is None:
+                replies = await pool.exchange(sent.commands, allowed)
+            elif allowed >= self._timeout:
+                replies = await sent.replies  # the connection's own clock is for all of them
+            else:
+                replies = await self._hurried(pool, sent.replies, allowed)
+            for reply in replies:
+                if isinstance(reply, failures.ResponseError):
+                    raise reply
+            return replies
+        except asyncio.CancelledError:
+            # The answer may never come, and those of others only after it.
+            pool.drop()
+            raise
         except TimeoutError:
             # With less time than usual, silence says nothing of Redis.
             if allowed >= self._timeout:
@@ -134,10 +172,20 @@ class Redis:
             self._lose(f"{type(error).__name__}: {error}")
             raise RedisAway(str(error)) from error
 
+    @staticmethod
+    async def _hurried(pool: Pool, replies: asyncio.Future[list[Any]], allowed: float) -> list[Any]:
+        try:
+            async with asyncio.timeout(allowed):
+                return await replies
+        except TimeoutError:
+            pool.drop()  # as above
+            raise
+
     async def _takes_writes(self, pool: Pool, within: float) -> bool:
         # Not PING, which a full, read-only or misconfigured server still answers.
         try:
-            await self._send(pool, (PROBE,), within)
+            sent = Sent((PROBE,), pool.start((PROBE,), self._timeout))
+            await self._answer(pool, sent, within)
         except RedisAway:
             return False
         return True
@@ -154,7 +202,7 @@ class Redis:
     async def _probe(self, pool: Pool) -> None:
         """Try about once a second until Redis takes a write, then let everybody use it again."""
         # Idle connections may be dead as well; each would cost a request its timeout.
-        await pool.drop()
+        pool.drop()
         while not self._available:
             # Jittered, because many processes lost it at the same moment.
             await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - guards nothing

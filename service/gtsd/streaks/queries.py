@@ -45,14 +45,21 @@ _JUDGED: Final = f"""
     )
 """
 
-_COUNTED: Final = f"""
+
+def _counted(day: str) -> str:
+    """SQL that counts and judges a day, an expression."""
+    return f"""
     counted AS (
         SELECT count(*)::int AS due,
             count(*) FILTER (WHERE status = 'completed')::int AS completed,
             count(*) FILTER (WHERE status = 'skipped')::int AS skipped
-        FROM tasks WHERE user_id = %(user_id)s AND due_date = %(day)s::date
+        FROM tasks WHERE user_id = %(user_id)s AND due_date = {day}
     ), {_JUDGED}
-"""
+    """
+
+
+_GIVEN_DAY: Final = "%(day)s::date"
+_COUNTED: Final = _counted(_GIVEN_DAY)
 
 # Two statements: the second one sees what others have committed while the first one waited. No row
 # means that the account has gone.
@@ -72,11 +79,13 @@ LOCK_ALL: Final = Query(
     """,
 )
 
-# From all compliant days the runs, then the totals up to today. Answers with the streak after it.
-_COUNT_RUNS: Final = f"""
+
+def _count_runs(only: str = "TRUE") -> str:
+    """From all compliant days the runs, then the totals up to today."""
+    return f"""
     WITH islands AS (
         SELECT day, day - (row_number() OVER (ORDER BY day))::int AS island
-        FROM streak_days WHERE user_id = %(user_id)s AND compliant
+        FROM streak_days WHERE user_id = %(user_id)s AND compliant AND {only}
     ), runs AS (
         SELECT day, row_number() OVER (PARTITION BY island ORDER BY day)::int AS run FROM islands
     )
@@ -88,23 +97,31 @@ _COUNT_RUNS: Final = f"""
             WHERE user_id = %(user_id)s AND day <= %(today)s::date),
         total_days = (SELECT count(*) FROM streak_days
             WHERE user_id = %(user_id)s AND compliant AND day <= %(today)s::date)
-    WHERE user_id = %(user_id)s;
+    WHERE user_id = %(user_id)s AND {only}
+    """
 
-    SELECT (SELECT {CURRENT}), ({STREAK})::text
-"""
 
-# Counts a day again. The caller holds the lock.
-COUNT_DAY: Final = Query(
-    "streak_count_day",
-    f"""
-    WITH {_COUNTED}
+def count_day_if(day: str) -> str:
+    """SQL that counts a day, an expression, again; nothing where that is NULL. The lock is held."""
+    return f"""
+    WITH {_counted(day)}
     INSERT INTO streak_days (user_id, day, due, completed, skipped, compliant)
-    SELECT %(user_id)s, %(day)s::date, due, completed, skipped, compliant FROM judged
+    SELECT %(user_id)s, {day}, due, completed, skipped, compliant FROM judged
+    WHERE {day} IS NOT NULL
     ON CONFLICT (user_id, day) DO UPDATE
     SET due = EXCLUDED.due, completed = EXCLUDED.completed, skipped = EXCLUDED.skipped,
         compliant = EXCLUDED.compliant, updated_at = now(),
         run = CASE WHEN EXCLUDED.compliant THEN streak_days.run ELSE 0 END;
-    {_COUNT_RUNS}
+    {_count_runs(f"{day} IS NOT NULL")}
+    """
+
+
+# Counts a day again. The caller holds the lock. Answers with the streak after it.
+COUNT_DAY: Final = Query(
+    "streak_count_day",
+    f"""
+    {count_day_if(_GIVEN_DAY)};
+    SELECT (SELECT {CURRENT}), ({STREAK})::text
     """,
 )
 

@@ -8,7 +8,7 @@ from gtsd.tasks.operations import Person
 from gtsd.web.answers import Answer, success
 from gtsd.web.call import Call
 from gtsd.web.fields import DONE
-from gtsd.web.idempotency import write
+from gtsd.web.idempotency import write, write_at_once
 
 
 def _person(call: Call) -> Person:
@@ -18,7 +18,9 @@ def _person(call: Call) -> Person:
 async def today(call: Call) -> Answer:
     """GET /v1/tasks/today"""
     deps = call.deps
-    return success(await operations.today(deps.postgres, deps.cache, _person(call), call.query))
+    return success(
+        await operations.today(deps.postgres, deps.cache, _person(call), call.query, call.cached)
+    )
 
 
 async def find(call: Call) -> Answer:
@@ -72,7 +74,9 @@ async def skip(call: Call) -> Answer:
 
 async def give_evidence(call: Call) -> Answer:
     """POST /v1/evidence"""
-    return await write(call, lambda tx: operations.give_evidence(tx, _person(call), call.body))
+    return await write_at_once(
+        call, lambda session: operations.give_evidence(session, _person(call), call.body)
+    )
 
 
 async def show_evidence(call: Call) -> Answer:

@@ -10,7 +10,7 @@ import msgspec
 
 from gtsd.badges import operations as badges
 from gtsd.badges.operations import Deed
-from gtsd.errors import BadRequest, Conflict, NotFound
+from gtsd.errors import BadRequest, Conflict, NotFound, Unauthenticated
 from gtsd.stores.postgres import ConstraintViolated
 from gtsd.streaks import operations as streaks
 from gtsd.tasks import queries as q
@@ -28,7 +28,7 @@ from gtsd.web.answers import encode
 from gtsd.web.fields import Page
 
 if TYPE_CHECKING:
-    from gtsd.stores.cache import Cache
+    from gtsd.stores.cache import Cache, CacheRead
     from gtsd.stores.postgres import Postgres, Session, Transaction
 
 _WHOLE_DAY: Final = TodayQuery()
@@ -43,7 +43,13 @@ class Person:
     now: datetime
 
 
-async def today(postgres: Postgres, cache: Cache, person: Person, query: TodayQuery) -> bytes:
+async def today(
+    postgres: Postgres,
+    cache: Cache,
+    person: Person,
+    query: TodayQuery,
+    found: CacheRead | None = None,
+) -> bytes:
     """A day's tasks with totals and the streak; the page that everybody asks for is cached."""
 
     async def load() -> bytes:
@@ -59,7 +65,8 @@ async def today(postgres: Postgres, cache: Cache, person: Person, query: TodayQu
         return text.encode()
 
     if query == _WHOLE_DAY:
-        return await cache.fetch(person.id, f"today:{person.today}", load)
+        mark = person.today.isoformat().encode()
+        return await cache.fetch(person.id, "today", load, mark=mark, found=found)
     return await load()
 
 
@@ -195,32 +202,25 @@ async def skip(tx: Transaction, person: Person, task_id: int, given: Skip) -> by
     return await show(tx, person.id, task_id)
 
 
-async def give_evidence(tx: Transaction, person: Person, given: NewEvidence) -> bytes:
+async def give_evidence(session: Session, person: Person, given: NewEvidence) -> bytes:
     """Keep the proof and complete the task. A day's streak is raised by its first time only."""
-    before = await streaks.lock(tx, person.id, person.today)
-    day, status, _ = await _state(tx, person, given.task_id, locked=True)
-    evidence: str = await tx.value(
-        q.ADD_EVIDENCE,
+    row = await session.row(
+        q.GIVE_EVIDENCE,
         user_id=person.id,
         task_id=given.task_id,
         type=given.type,
         data=encode(_present(given)).decode(),
         notes=given.notes,
+        today=person.today,
         now=person.now,
+        catalogue=Deed.EVIDENCE,
     )
-    after = before
-    if status != "completed":
-        await _set_status(tx, person, given.task_id, "completed")
-        after = (await streaks.count_day(tx, person.id, day, person.today)).current
-    await badges.award(tx, person.id, person.today, person.now, Deed.EVIDENCE)
-    task = await show(tx, person.id, given.task_id)
-    raised = b"true" if after > before else b"false"
-    return b'{"task":%b,"evidence":%b,"streakUpdated":%b,"newStreak":%d}' % (
-        task,
-        evidence.encode(),
-        raised,
-        after,
-    )
+    if row is None:
+        raise Unauthenticated
+    text: str | None = row[0]
+    if text is None:
+        raise NotFound
+    return text.encode()
 
 
 async def show_evidence(session: Session, user_id: int, task_id: int, page: Page) -> bytes:
@@ -233,12 +233,9 @@ async def show_evidence(session: Session, user_id: int, task_id: int, page: Page
     return text.encode()
 
 
-async def _state(
-    tx: Transaction, person: Person, task_id: int, *, locked: bool = False
-) -> tuple[date, str, int | None]:
+async def _state(tx: Transaction, person: Person, task_id: int) -> tuple[date, str, int | None]:
     """Day, status and series of a task. The streak is locked first, always: no deadlocks."""
-    if not locked:
-        await streaks.lock(tx, person.id, person.today)
+    await streaks.lock(tx, person.id, person.today)
     row = await tx.row(q.STATE, user_id=person.id, id=task_id)
     if row is None:
         raise NotFound

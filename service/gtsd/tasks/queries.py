@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from gtsd.badges.queries import award_if
 from gtsd.stores.postgres import Query
 from gtsd.stores.sql import hour_minute, iso, pagination
-from gtsd.streaks.queries import STREAK
+from gtsd.streaks.queries import CURRENT, STREAK, count_day_if
 
 _EVIDENCE: Final = f"""
     SELECT e.id, e.task_id AS "taskId", e.type, e.data, e.notes,
@@ -51,6 +52,7 @@ TODAY: Final = Query(
         'streak', ({STREAK}), 'pagination', {pagination("shown")})::text
     FROM counts
     """,
+    prepared=True,
 )
 
 TASKS: Final = Query(
@@ -199,16 +201,49 @@ END_SERIES: Final = Query(
     """,
 )
 
-ADD_EVIDENCE: Final = Query(
-    "evidence_add",
+# The day to be counted again: that of a task which this evidence completes.
+_DAY: Final = "nullif(current_setting('gtsd.day', true), '')::date"
+
+# All that evidence does, as one message and so as one transaction: keep it, complete the task,
+# count the day, give badges, answer. What later statements have to know of before is put into two
+# settings that end with it. No row means that the account has gone, NULL that the task is not
+# theirs; then nothing is changed.
+GIVE_EVIDENCE: Final = Query(
+    "evidence_give",
     f"""
-    WITH e AS (
-        INSERT INTO evidence (user_id, task_id, type, data, notes, created_at)
-        VALUES (%(user_id)s, %(task_id)s, %(type)s, %(data)s, %(notes)s, %(now)s)
-        RETURNING *
-    )
-    SELECT row_to_json(shown)::text FROM ({_EVIDENCE} FROM e) AS shown
+    SELECT 1 FROM streaks WHERE user_id = %(user_id)s FOR UPDATE;
+
+    SELECT set_config('gtsd.streak', ({CURRENT})::text, true),
+        set_config('gtsd.day', coalesce((SELECT due_date::text FROM tasks
+            WHERE user_id = %(user_id)s AND id = %(task_id)s AND status <> 'completed'), ''), true);
+
+    INSERT INTO evidence (user_id, task_id, type, data, notes, created_at)
+    SELECT user_id, id, %(type)s::text, %(data)s::jsonb, %(notes)s::text, %(now)s::timestamptz
+    FROM tasks WHERE user_id = %(user_id)s AND id = %(task_id)s;
+
+    UPDATE tasks SET status = 'completed', updated_at = %(now)s, completed_at = %(now)s,
+        skipped_at = NULL, skip_reason = NULL
+    WHERE user_id = %(user_id)s AND id = %(task_id)s AND {_DAY} IS NOT NULL;
+
+    {count_day_if(_DAY)};
+
+    {award_if("EXISTS (SELECT FROM tasks WHERE user_id = %(user_id)s AND id = %(task_id)s)")};
+
+    SELECT CASE WHEN task.whole IS NOT NULL THEN json_build_object(
+        'task', task.whole,
+        'evidence', (SELECT row_to_json(shown) FROM (
+            {_EVIDENCE} FROM evidence e
+            WHERE e.user_id = %(user_id)s AND e.task_id = %(task_id)s
+            ORDER BY e.id DESC LIMIT 1) AS shown),
+        'streakUpdated', now_.current > current_setting('gtsd.streak')::int,
+        'newStreak', now_.current)::text END
+    FROM streaks
+    CROSS JOIN (SELECT {CURRENT} AS current) AS now_
+    LEFT JOIN (SELECT row_to_json(shown) AS whole FROM tasks t CROSS JOIN LATERAL ({_TASK}) AS shown
+        WHERE t.user_id = %(user_id)s AND t.id = %(task_id)s) AS task ON TRUE
+    WHERE streaks.user_id = %(user_id)s
     """,
+    prepared=True,
 )
 
 EVIDENCE: Final = Query(

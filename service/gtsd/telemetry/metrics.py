@@ -225,6 +225,8 @@ class Metrics:
             limit=80,
             keep=1,
         )
+        # There from the start: what begins to be counted at its first failure has no rate by then.
+        self.query_errors.labels("ping", QueryError.UNAVAILABLE)
         self.cache_requests = Family(
             self._counter("cache_requests", "Reads of the cache.", ("cache", "result")), limit=20
         )

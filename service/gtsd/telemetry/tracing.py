@@ -141,6 +141,11 @@ class ServerSpan:
         if not self._ended:
             self.end("", 500 if error is not None else 0, error)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether a collector gets it; before its end."""
+        return self._span is not None and self._span.is_recording()
+
     def end(self, route: str, status: int, error: BaseException | None = None) -> Ids | None:
         """Name it after the route's template and close it; the ids for the log line."""
         self._ended = True
@@ -180,10 +185,10 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
         return _NO_SERVER_SPAN if caller is None else ServerSpan(None, _ids(caller), method)
     verb = method if method in METHODS else "HTTP"
     attributes = {"http.request.method": method if method in METHODS else "_OTHER"}
-    if path:
-        attributes["url.path"] = mask_path(path)
     parent = set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
     begun = tracer.start_span(verb, parent, SpanKind.SERVER, attributes)
+    if path and begun.is_recording():
+        begun.set_attribute("url.path", mask_path(path))
     _ACTIVE.set(_active(begun, tracer))
     return ServerSpan(begun, _ids(begun.get_span_context()), verb)
 

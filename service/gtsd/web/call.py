@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders
 
     from gtsd.deps import Deps
+    from gtsd.stores.cache import CacheRead
+
+# The field of the cache that every request of a user reads.
+ACCOUNT_FIELD: Final = "account"
 
 
 class Account(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,6 +55,8 @@ class Call:
     params: Mapping[str, int]
     token: Verified | None = None
     account: Account | None = None
+    # Read together with the account: the fields that the route names as ``cached``.
+    cached: CacheRead | None = None
     # Instances of route.body and route.query, where the route declares them.
     body: Any = None
     query: Any = None

@@ -182,25 +182,25 @@ class Exchange(httputil.HTTPMessageDelegate):
         return refusal(told, self.request.id), outcome
 
     def _write(self, answer: Answer, call: Call | None, close: bool) -> None:
-        out = httputil.HTTPHeaders()
-        for name, value in self._api.standing_headers(self.request.headers.get("Origin")):
-            out[name] = value
+        standing = self._api.standing_headers(self.request.headers.get("Origin"))
+        out = headers.Fields(call.headers if call is not None else ())
+        out.update(answer.headers)
+        if out.keys().isdisjoint(standing.fields):
+            self._conn.stream.stand(standing.lines)  # type: ignore[attr-defined]  # see wire.py
+        else:
+            out = headers.Fields({**standing.fields, **out})
         out["X-Request-ID"] = self.request.id
-        for name, value in (call.headers if call is not None else {}).items():
-            out[name] = value
-        for name, value in answer.headers.items():
-            out[name] = value
         if answer.status not in (204, 304):
             out["Content-Type"] = answer.content_type
             out["Content-Length"] = str(len(answer.body))
-        if close or self._api.draining:
+        if close or answer.closes or self._api.draining:
             # Tornado closes and says so; it has decided when the headers came in, and not for us.
             self._conn._disconnect_on_finish = True  # type: ignore[attr-defined]  # noqa: SLF001
         self._answered = True
         reason = responses.get(answer.status, "Unknown")
         start = httputil.ResponseStartLine("HTTP/1.1", answer.status, reason)
         body = b"" if self.request.method == "HEAD" else answer.body
-        self._conn.write_headers(start, out, body)
+        self._conn.write_headers(start, out, body)  # type: ignore[arg-type]  # as good as Tornado's
         if not self._lingering:
             self._conn.finish()
 
@@ -214,10 +214,12 @@ class Exchange(httputil.HTTPMessageDelegate):
         """The one place where a request becomes a metric, a span and a log line."""
         seconds = time.perf_counter() - self._started
         route = self._match.route.template if self._match is not None else UNMATCHED
+        recorded = span.recorded
         ids = span.end(route, status, error)
         trace_id, span_id = ids or (None, None)
+        # An exemplar leads to a trace that can be looked at.
         self._api.deps.metrics.observe_request(
-            self.request.method, route, status, seconds, trace_id
+            self.request.method, route, status, seconds, trace_id if recorded else None
         )
         log.request(
             log.RequestRecord(

@@ -64,6 +64,8 @@ class Route:
     # False where the body is not the JSON envelope (ops, documents).
     enveloped: bool = True
     media_type: str = "application/json"
+    # Fields of the user's cache that its handler is going to fetch, unless there is a query.
+    cached: tuple[str, ...] = ()
 
     @property
     def use_case(self) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from email.utils import formatdate
 from typing import Any
 
@@ -38,8 +38,8 @@ class Api(httputil.HTTPServerConnectionDelegate):
         self._table = table
         self._exchanges: set[Exchange] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._date = (0, "")
-        self._security = tuple(headers.SECURITY.items())
+        self._second = 0
+        self._standing: dict[str | None, headers.Standing] = {}
         self._server = Server(
             self,
             idle_connection_timeout=settings.keepalive_timeout,
@@ -48,6 +48,8 @@ class Api(httputil.HTTPServerConnectionDelegate):
             max_body_size=settings.max_body_bytes,
             chunk_size=64 * 1024,
         )
+        # The stream keeps this time itself.
+        self._server.conn_params.header_timeout = None
 
     def serve(self, sockets: list[socket.socket]) -> None:
         """Start to accept on listening, non-blocking sockets."""
@@ -75,15 +77,20 @@ class Api(httputil.HTTPServerConnectionDelegate):
             out |= headers.preflight(methods)
         return Answer(204, b"", out)
 
-    def standing_headers(self, origin: str | None) -> Iterator[tuple[str, str]]:
+    def standing_headers(self, origin: str | None) -> headers.Standing:
         """What every answer carries, unless it says otherwise itself."""
         now = int(time.time())
-        if now != self._date[0]:
-            self._date = (now, formatdate(now, usegmt=True))
-        yield "Date", self._date[1]
-        yield "Cache-Control", "no-store"
-        yield from self._security
-        yield from headers.cors(origin, self.deps.settings.cors_origins).items()
+        if now != self._second:
+            self._second = now
+            self._standing.clear()
+        listed = self.deps.settings.cors_origins
+        known = origin if origin in listed else None
+        found = self._standing.get(known)
+        if found is None:
+            fields = {"Date": formatdate(now, usegmt=True), "Cache-Control": "no-store"}
+            fields |= {**headers.SECURITY, **headers.cors(known, listed)}
+            found = self._standing[known] = headers.Standing(fields, headers.lines(fields))
+        return found
 
     @property
     def draining(self) -> bool:

@@ -18,6 +18,8 @@ LIFETIME: Final = timedelta(minutes=15)
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["sub", "iss", "aud", "iat", "exp", "jti"]
 _MAX_LENGTH: Final = 2048
+# About 6 MB.
+_REMEMBERED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class AccessTokens:
         self._clock = clock
         self._secrets = {_kid(value): value for value in (previous, secret) if value}
         self._kid = _kid(secret)
+        # By a hash, so that the tokens themselves are not kept.
+        self._known: dict[bytes, Verified] = {}
         # The library's own clock cannot be set, so the times are checked here, on ours.
         self._options: Any = {
             "require": _REQUIRED,
@@ -63,6 +67,21 @@ class AccessTokens:
         """Whose token it is; raises Unauthenticated, which never says what was wrong with it."""
         if len(token) > _MAX_LENGTH:
             raise Unauthenticated
+        # A client comes back with the same token: 1 µs to find it here, 100 µs to verify it anew.
+        digest = hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=16).digest()
+        known = self._known.get(digest)
+        if known is not None:
+            if self._clock.now().timestamp() >= known.expires:
+                del self._known[digest]
+                raise Unauthenticated
+            return known
+        verified = self._verified(token)
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]  # the one that was verified longest ago
+        self._known[digest] = verified
+        return verified
+
+    def _verified(self, token: str) -> Verified:
         try:
             secret = self._secrets[jwt.get_unverified_header(token)["kid"]]
             claims = jwt.decode(

@@ -36,20 +36,36 @@ class Server(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         """Tornado's hook for each new connection."""
-        refuse = partial(_refuse, cast("Api", self.request_callback))
-        super().handle_stream(cast("IOStream", _Worded(stream, refuse)), address)
+        api = cast("Api", self.request_callback)
+        idle = api.deps.settings.keepalive_timeout
+        worded = _Worded(stream, partial(_refuse, api), idle)
+        super().handle_stream(cast("IOStream", worded), address)
 
 
 class _Worded:
     """A connection that passes everything on but that one answer."""
 
-    def __init__(self, stream: IOStream, refuse: Callable[[BadRequest], bytes]) -> None:
+    def __init__(
+        self, stream: IOStream, refuse: Callable[[BadRequest], bytes], idle: float
+    ) -> None:
         self._stream = stream
         self._refuse = refuse
+        self._idle = idle
         self._answered = False
+        self._standing = b""
+        self._loop = asyncio.get_running_loop()
+        # Once: an answer goes out in one piece, and two system calls a request are spared.
+        stream.set_nodelay(True)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def set_nodelay(self, value: bool) -> None:
+        """Nothing: see above."""
+
+    def stand(self, lines: bytes) -> None:
+        """Put these header lines into the next answer: Tornado would take 1 µs for each."""
+        self._standing = lines
 
     def write(self, data: bytes) -> Any:
         """As the stream's own."""
@@ -62,12 +78,21 @@ class _Worded:
             )
         elif not data.startswith(_GO_ON):
             self._answered = True
+            if self._standing:
+                first, _, rest = data.partition(b"\r\n")
+                data = b"%b\r\n%b%b" % (first, self._standing, rest)
+                self._standing = b""
         return self._stream.write(data)
 
     async def read_until_regex(self, regex: bytes, max_bytes: int) -> bytes:
         """The head of a request, of which Tornado asks for at most ``max_bytes``."""
         self._answered = False
-        head = await self._stream.read_until_regex(regex, max_bytes + _SLACK_BYTES)
+        # Tornado's own limit makes three objects more for it: 12 µs a request.
+        late = self._loop.call_later(self._idle, self._stream.close)
+        try:
+            head = await self._stream.read_until_regex(regex, max_bytes + _SLACK_BYTES)
+        finally:
+            late.cancel()
         if len(head) > max_bytes:
             error = BadRequest(f"The headers may have {max_bytes} bytes.", code="headers_too_large")
             # Tornado has no part in this answer, and hears only that the client has gone.
@@ -82,8 +107,7 @@ def _refuse(api: Api, error: BadRequest) -> bytes:
     """The answer in full, counted and logged like any other; of what came nothing is told."""
     request_id = headers.request_id(None)
     answer = refusal(error, request_id)
-    out = {
-        **dict(api.standing_headers(None)),
+    own = {
         "X-Request-ID": request_id,
         "Content-Type": answer.content_type,
         "Content-Length": str(len(answer.body)),
@@ -101,5 +125,5 @@ def _refuse(api: Api, error: BadRequest) -> bytes:
             error=error,
         )
     )
-    lines = "".join(f"{name}: {value}\r\n" for name, value in out.items())
-    return f"HTTP/1.1 400 Bad Request\r\n{lines}\r\n".encode() + answer.body
+    all_lines = api.standing_headers(None).lines + headers.lines(own)
+    return b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (all_lines, answer.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -157,7 +158,7 @@ async def test_doors_that_do_not_close_are_found(
     checked, matched = AccessTokens._checked, service.api.match
 
     def endless(tokens: AccessTokens, claims: dict[str, object]) -> Verified:
-        return Verified(int(str(claims["sub"])), "x", 0.0)
+        return Verified(int(str(claims["sub"])), "x", math.inf)
 
     monkeypatch.setattr(AccessTokens, "_checked", endless)
     found = await Matrix(service, [route]).protected()

@@ -233,12 +233,17 @@ async def test_badges_want_a_token_and_know_what_was_not_changed(
 async def test_a_deed_costs_one_statement(
     service: Running, ada: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three are allowed."""
-    task = await add(ada)
+    """Three are allowed. Evidence has it in its own message, which is all that it sends."""
+    task, other = await add(ada), await add(ada)
     before = _statements(service)
+    await ada.post(f"/v1/tasks/{other['id']}/complete")
+    between = _statements(service)
     await ada.post("/v1/evidence", proof(task["id"]))
-    counted = {name: n - before.get(name, 0) for name, n in _statements(service).items()}
-    assert {name: n for name, n in counted.items() if "badge" in name and n} == {"badges_award": 1}
+    deed = {name for name, n in between.items() if n > before.get(name, 0) and "badge" in name}
+    given = {name: n - between.get(name, 0) for name, n in _statements(service).items()}
+    assert between["badges_award"] - before.get("badges_award", 0) == 1
+    assert deed == {"badges_award"}
+    assert {name: n for name, n in given.items() if n} == {"evidence_give": 1, "account": 1}
 
 
 def _statements(service: Running) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -85,6 +87,34 @@ def test_the_drain_goes_from_red_readiness_to_a_closed_listener(url: str) -> Non
         # which would take the 30 s of the drain.
         assert time.monotonic() - released < 10
         assert served.errors == ""
+
+
+def test_a_collector_of_metrics_holds_no_drain_up(url: str) -> None:
+    """It comes every 15 s, and would keep its connection; the control is one that may."""
+    for path, least, most in (("/metrics", 0.0, 3.0), ("/healthz", 4.0, 20.0)):
+        with serving(environment(url)) as served:
+            kept = served.connect()
+            assert exchange(kept, "GET", path).status == 200
+            served.signal()
+            began = time.monotonic()
+            assert served.ended() == 0
+            assert least <= time.monotonic() - began <= most
+            kept.close()
+
+
+def test_where_somebody_stands_in_no_proxy_has_to_see_that_it_leaves(url: str) -> None:
+    """Told so before, it closes its listener at once; the control is the minute that it waits."""
+    with serving(environment(url, GTSD_DRAIN_DELAY="60")) as served:
+        served.signal(signal.SIGUSR1)
+        assert served.get("/ready").status == 200
+        served.signal()
+        assert served.ended(10) == 0
+    with serving(environment(url, GTSD_DRAIN_DELAY="60")) as served:
+        served.signal()
+        served.wait_for_line("draining")
+        with pytest.raises(subprocess.TimeoutExpired):
+            served.process.wait(3)
+        assert served.get("/healthz").status == 200
 
 
 def _is_refused(served: Served) -> bool:

@@ -90,14 +90,13 @@ async def test_idle_connections_of_a_silent_server_are_not_used_again(
     async with opened(relay.instead_of(own_server.url)) as store:
         await asyncio.gather(*(store.run(("PING",)) for _ in range(10)))
         before = relay.connections
-        assert before > 1
         relay.silent = True
         with impatient(store, PAUSE):
             await refused(store)
         relay.silent = False
         await until(lambda: store.available)
         await asyncio.gather(*(store.run(("PING",)) for _ in range(10)))
-        assert relay.connections > before + 1
+        assert relay.connections > before
 
 
 async def test_a_call_waits_no_longer_than_its_request_may(

@@ -87,11 +87,7 @@ class Receiver:
         self.paths.append(request.path)
         self.headers.append(request.headers)
         self.bodies.append(request.body)
-        message = ExportTraceServiceRequest.FromString(request.body)
-        for resource_spans in message.resource_spans:
-            resource = _plain(resource_spans.resource.attributes)
-            for scope_spans in resource_spans.scope_spans:
-                self.spans += [_received(span, resource) for span in scope_spans.spans]
+        self.spans += decoded(request.body)
         connection = request.connection
         assert connection is not None
         connection.write_headers(
@@ -103,6 +99,17 @@ class Receiver:
 def trace_to(endpoint: str, **variables: str) -> Tracing:
     """Start tracing to a collector."""
     return tracing.configure(development(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables))
+
+
+def decoded(body: bytes) -> list[Received]:
+    """The spans of what an exporter sent; raises DecodeError for what is no such message."""
+    message = ExportTraceServiceRequest.FromString(body)
+    found = []
+    for resource_spans in message.resource_spans:
+        resource = _plain(resource_spans.resource.attributes)
+        for scope_spans in resource_spans.scope_spans:
+            found += [_received(span, resource) for span in scope_spans.spans]
+    return found
 
 
 def _plain(attributes: Any) -> dict[str, Any]:

@@ -59,6 +59,20 @@ async def test_a_served_request_is_one_tree_with_its_queries(
     assert {span.trace_id for span in receiver.spans} > {TRACE}
 
 
+async def test_an_exemplar_leads_to_a_trace_that_was_sent(receiver: Receiver, start: Start) -> None:
+    """Of a request that is not sampled nothing is sent, so nothing may point there."""
+    tracing = trace_to(receiver.endpoint)
+    service = await start()
+    pages = []
+    for sampled in ("00", "01"):
+        own = {"traceparent": f"{TRACEPARENT[:-2]}{sampled}"}
+        assert (await service.client.call("GET", "/openapi.json", headers=own)).status == 200
+        wanted = {"Accept": "application/openmetrics-text"}
+        pages.append((await service.client.call("GET", "/metrics", headers=wanted)).body.decode())
+    assert await asyncio.to_thread(tracing.shutdown, 10)
+    assert [f'trace_id="{TRACE}"' in page for page in pages] == [False, True]
+
+
 async def test_lines_of_a_request_carry_its_trace(captured: Captured, start: Start) -> None:
     """With tracing off as well, also when the request is refused."""
     service = await start()

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
+from threading import Lock
 
 import pytest
 
@@ -121,9 +122,19 @@ def sign_out(process: Served, address: str) -> int:
 
 
 def signed_in(process: Served, method: str, path: str, body: bytes | None = None) -> Send:
-    """Requests of one person, wherever they come from."""
-    token, _ = process.sign_up(f"limited{next(_numbers)}@example.com")
-    return lambda one, address: _ask(one, address, method, path, body, token)
+    """Requests of one person; of another one where a count begins anew, with another address."""
+
+    @cache
+    def token(_: str) -> str:
+        return process.sign_up(f"limited{next(_numbers)}@example.com")[0]
+
+    def send(one: Served, address: str) -> int:
+        with signing_up:
+            own = token(address)
+        return _ask(one, address, method, path, body, own)
+
+    signing_up = Lock()
+    return send
 
 
 def _has_redis(process: Served) -> bool:

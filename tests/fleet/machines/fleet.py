@@ -83,6 +83,16 @@ def _start(fleet: Fleet, base: Path) -> None:
     key = identity.make_key(places)
     acme_ca = identity.make_acme_server_certificate(places, plan.gateway)
     world.start(plan)
+    host_keys = _boot(fleet, base, key, acme_ca)
+    customer = identity.make_customer(places) if plan.binds_accounts else {}
+    public = inventory.Public(key, identity.make_release_key(places))
+    inventory.write(plan, host_keys, public, {**identity.make_secrets(places), **customer})
+    told = {"shape": plan.shape.name, "suite": plan.suite, "network": str(plan.network)}
+    places.plan.write_text(json.dumps(told))
+
+
+def _boot(fleet: Fleet, base: Path, key: str, acme_ca: str) -> dict[str, str]:
+    """All hosts, bare; their public keys."""
     host_keys: dict[str, str] = {}
 
     def start(host: Host) -> None:
@@ -91,11 +101,21 @@ def _start(fleet: Fleet, base: Path) -> None:
         host.wait_until_reachable()
 
     fleet.each(start)
-    customer = identity.make_customer(places) if plan.binds_accounts else {}
-    public = inventory.Public(key, identity.make_release_key(places))
-    inventory.write(plan, host_keys, public, {**identity.make_secrets(places), **customer})
-    told = {"shape": plan.shape.name, "suite": plan.suite, "network": str(plan.network)}
-    places.plan.write_text(json.dumps(told))
+    return host_keys
+
+
+def renew(fleet: Fleet) -> None:
+    """Every host is gone with its disk, and bare ones are at their addresses.
+
+    The world outside stays, and what the operator has: inventory, secrets, CA, release.
+    """
+    places = fleet.places
+    _close_connections(fleet)
+    fleet.keep_packages()
+    fleet.each(Host.destroy)
+    base = image.image_for(fleet.plan.suite)
+    acme_ca = identity.acme_server_ca(places)
+    inventory.know(fleet.plan, _boot(fleet, base, identity.make_key(places), acme_ca))
 
 
 def down(name: str) -> None:

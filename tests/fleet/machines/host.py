@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from tests.fleet.machines import cgroups, image, network
 from tests.fleet.machines.commands import Refused, run, wait
 from tests.fleet.machines.places import Places
-from tests.fleet.machines.shapes import PUBLIC_NAME, Plan, namespace_name
+from tests.fleet.machines.shapes import PUBLIC_NAME, STORE_NAME, Plan, namespace_name
 
 ACME_CA = "usr/local/share/gtsd-rehearsal/acme-ca.pem"
 _CAPABILITIES = (
@@ -64,13 +65,20 @@ class Host:
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         public = "".join(f"{address} {PUBLIC_NAME}\n" for address in self.plan.edges())
         own = f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n"
-        (self.root / "etc/hosts").write_text(own + public)
+        store = f"{self.plan.gateway} {STORE_NAME}\n"
+        (self.root / "etc/hosts").write_text(own + public + store)
         (self.root / ACME_CA).parent.mkdir(parents=True)
         (self.root / ACME_CA).write_text(acme_ca)
         self._admit(admin_key)
         key = self.root / "etc/ssh/ssh_host_ed25519_key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", key)
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
+
+    def destroy(self) -> None:
+        """The machine and all that was on its disk are gone."""
+        self.pull_plug()
+        run("umount", "-l", self.root)
+        shutil.rmtree(self.disk)
 
     def _admit(self, admin_key: str) -> None:
         home = self.root / "home" / image.ADMIN

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.fleet.machines.commands import run, write_private
 from tests.fleet.machines.places import Places
+from tests.fleet.machines.shapes import STORE_NAME
 from tests.support.tls import Ca
 
 SECRETS = (
@@ -68,11 +69,16 @@ def make_customer(places: Places) -> dict[str, str]:
 
 
 def make_acme_server_certificate(places: Places, gateway: str) -> str:
-    """For Pebble's own HTTPS; what its clients trust, in PEM."""
+    """For the HTTPS of Pebble, and of a test's object store; what clients trust, in PEM."""
     folder = places.state / "acme"
     folder.mkdir()
     ca = Ca(folder, "rehearsal ACME server")
-    leaf = ca.issue(names=["acme.rehearsal.test"], ips=[gateway])
+    leaf = ca.issue(names=["acme.rehearsal.test", STORE_NAME], ips=[gateway])
     leaf.certificate.rename(folder / "server.crt")
     leaf.key.rename(folder / "server.key")
     return ca.certificate.read_text()
+
+
+def acme_server_ca(places: Places) -> str:
+    """What the clients of a fleet that is up trust."""
+    return (places.state / "acme" / "ca.crt").read_text()

@@ -23,11 +23,16 @@ class Public:
 def write(plan: Plan, host_keys: dict[str, str], public: Public, secrets: dict[str, str]) -> None:
     """Known hosts, a configuration for `ssh`, and the answer of the dynamic inventory."""
     places = Places(plan.name)
-    known = [f"{host},{plan.address(host)} {key}\n" for host, key in host_keys.items()]
-    places.known_hosts.write_text("".join(known))
+    know(plan, host_keys)
     places.ssh_config.write_text(_ssh_config(plan))
     places.sockets.mkdir(mode=0o700)
     write_private(places.inventory, json.dumps(contents(plan, public, secrets), indent=1))
+
+
+def know(plan: Plan, host_keys: dict[str, str]) -> None:
+    """The hosts' own keys, by which a client knows them."""
+    known = [f"{host},{plan.address(host)} {key}\n" for host, key in host_keys.items()]
+    Places(plan.name).known_hosts.write_text("".join(known))
 
 
 def join(plan: Plan, host: str, group: str) -> None:

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, ip_network
 GROUPS = ("edge", "app", "database", "cache", "backup", "monitor")
 DOMAIN = "rehearsal.test"
 PUBLIC_NAME = f"api.{DOMAIN}"
+# What is outside and no host of the fleet: an object store, where a test starts one.
+STORE_NAME = f"s3.{DOMAIN}"
 SUITES = ("bookworm", "trixie")
 # Bridges' names have at most 15 characters; no hyphen, lest one fleet's begin like another's.
 _NAME = re.compile(r"[a-z][a-z0-9]{0,11}")

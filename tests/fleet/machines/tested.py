@@ -13,6 +13,7 @@ import testinfra
 from testinfra.host import Host as Inside
 
 from tests.fleet.machines import cgroups, inventory, network, plays, rehearsal
+from tests.fleet.machines import fleet as machines
 from tests.fleet.machines.fleet import Fleet
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.shapes import namespace_name
@@ -91,6 +92,11 @@ class TestedFleet:
         """Off, cleanly, and on again."""
         self._fleet.hosts[name].reboot()
 
+    def renew(self) -> None:
+        """All hosts are gone with their disks; there are bare ones in their place."""
+        self._inside.clear()
+        machines.renew(self._fleet)
+
     def cut(self, name: str) -> None:
         """Take its network cable out."""
         network.set_cable(self._fleet.plan, name, connected=False)
@@ -127,6 +133,14 @@ class TestedFleet:
             text=True,
             timeout=timeout,
             check=False,
+        )
+
+    def start_beside(
+        self, source: str | None, command: Iterable[str], pass_fds: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
+        """The same, for one that goes on; who starts it ends it."""
+        return subprocess.Popen(
+            [*self._beside(source), *command], stdin=subprocess.DEVNULL, pass_fds=pass_fds
         )
 
     def _beside(self, source: str | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from probe import report
 from probe.folder import Folder
-from tests.support.browser import Page, chromium, open_page
+from tests.support.browser import Page
 from tests.unit.probe.stories import NOON, marks, write_run
 
 HOSTILE = "</title></svg><img src=x onerror=\"document.title='run'\"><script>document.title='run'"
@@ -30,28 +29,13 @@ EVENTS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One browser for all tests of this file; each has a tab without a past."""
-    with chromium(tmp_path_factory.mktemp("chromium")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-async def tab(browser: str) -> AsyncIterator[Page]:
-    """An empty one."""
-    async with open_page(browser) as page:
-        yield page
-
-
 async def show(
     tab: Page, folder: Path, events: dict[str, Any], width: int = 1280, failed: int = 0
 ) -> None:
     """Write the report of a run and open it."""
     file = write_run(folder, events, failed=failed)
     report.write(Folder(folder), file, folder / "report.html")
-    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    await tab.send("Emulation.setDeviceMetricsOverride", **screen)
+    await tab.fit(width)
     await tab.send("Page.navigate", url=(folder / "report.html").as_uri())
     await tab.until(
         "document.readyState === 'complete' && document.querySelector('footer') !== null"
@@ -101,8 +85,7 @@ async def test_the_page_follows_the_dark(tab: Page, tmp_path: Path) -> None:
     await show(tab, tmp_path, EVENTS)
     color = "getComputedStyle(document.body).backgroundColor"
     light = await tab.evaluate(color)
-    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-    await tab.send("Emulation.setEmulatedMedia", features=dark)
+    await tab.prefer("dark")
     assert (light, await tab.evaluate(color)) == ("rgb(244, 246, 243)", "rgb(15, 20, 18)")
 
 

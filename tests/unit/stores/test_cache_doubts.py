@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from gtsd.stores.cache import EPOCH, Cache
-from gtsd.stores.redis import Redis
+from gtsd.stores.redis import Redis, Sent
 from gtsd.stores.redis_pool import Command
 from gtsd.telemetry.metrics import Metrics
 
@@ -22,6 +22,13 @@ class Scripted:
 
     def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Never called here."""
+
+    def send(self, *commands: Command) -> Sent:
+        """Nothing goes out before it is asked for."""
+        return Sent(commands, None)
+
+    async def answer(self, sent: Sent) -> list[Any]:
+        return await self.run(*sent.commands)
 
     async def run(self, *commands: Command) -> list[Any]:
         if commands[0][:2] == ("SET", EPOCH) and len(commands) == 1:

@@ -70,6 +70,7 @@ def test_a_token_sent_as_request_id_or_method_is_hidden(capture: Capture) -> Non
         ({"status": 500}, 50, "request errored"),
         ({"route": "/ready"}, 20, "request completed"),
         ({"route": "/ready", "status": 503, "error": DeadlineExceeded()}, 20, "request errored"),
+        ({"route": "/ready", "status": 503}, 20, "request errored"),
         ({"route": "/ready", "status": 500, "error": ValueError()}, 50, "request errored"),
         ({"level": "TRACE"}, 10, "request completed"),
     ],

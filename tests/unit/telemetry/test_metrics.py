@@ -227,3 +227,9 @@ def test_a_request_that_was_seen_before_makes_no_new_objects() -> None:
     for _ in range(1_000):
         metrics.observe_request("GET", "/v1/x", 200, 0.1)
     assert len(gc.get_objects()) - before < 100
+
+
+def test_failures_to_reach_the_database_are_counted_from_the_start() -> None:
+    """A series that begins with its first failure has no rate for an alert to see."""
+    text = Metrics().render()[0].decode()
+    assert 'gtsd_db_query_errors_total{kind="unavailable",operation="ping"} 0.0' in text

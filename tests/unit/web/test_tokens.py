@@ -147,3 +147,38 @@ def test_a_refresh_token_comes_back_as_it_was_given(user_id: int, secret: bytes)
 def test_any_name_of_an_access_token_gives_a_hash(jti: str) -> None:
     """A foreign one gives some bytes, which name no session."""
     assert isinstance(hash_of(jti), bytes)
+
+
+def test_a_remembered_token_ends_when_it_ends() -> None:
+    """It is verified once, and its end is looked at each time."""
+    clock = FixedClock(NOW)
+    tokens = AccessTokens(clock, SECRET)
+    token = tokens.issue(7, jti="j", at=NOW.timestamp())
+    assert tokens.verify(token) is tokens.verify(token)
+    clock.move(timedelta(minutes=14, seconds=59))
+    assert tokens.verify(token).user_id == 7
+    clock.move(timedelta(seconds=1))
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(token)
+
+
+def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none that was refused: whoever sends rubbish must not fill the memory."""
+    monkeypatch.setattr("gtsd.web.tokens._REMEMBERED", 3)
+    tokens = AccessTokens(FixedClock(NOW), SECRET)
+    for number in range(10):
+        tokens.verify(tokens.issue(number + 1, jti="j", at=NOW.timestamp()))
+        with pytest.raises(Unauthenticated):
+            tokens.verify(f"rubbish {number}")
+    assert len(tokens._known) == 3
+
+
+def test_a_remembered_token_is_not_taken_for_a_similar_one() -> None:
+    """The whole token counts, its signature too."""
+    tokens = AccessTokens(FixedClock(NOW), SECRET)
+    token = tokens.issue(7, jti="j", at=NOW.timestamp())
+    tokens.verify(token)
+    changed = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
+    with pytest.raises(Unauthenticated):
+        tokens.verify(changed)

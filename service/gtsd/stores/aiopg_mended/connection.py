@@ -17,6 +17,11 @@ class Connection(aiopg.Connection):
 
     _connecting = True
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Names of queries that were prepared over it; behind PgBouncer no more than a guess.
+        self.prepared: set[str] = set()
+
     @staticmethod
     def _ready(weak_self: weakref.ref[Any]) -> None:
         # aiopg's own asks select.select() whether the descriptor is still good, which raises
