@@ -145,14 +145,15 @@ def outside(fleet: TestedFleet, folder: Path, rate: float) -> Iterator[Outside]:
 
 def kept_otherwise(fleet: TestedFleet, folder: Path) -> dict[str, int]:
     """Confirmed writes that are not in the database exactly once, and how often they are."""
+    # Before the database is asked: the client goes on, and what it is told later is not in there.
+    confirmed = [row["write"] for row in history(folder) if row["write"] and row["reason"] is None]
+    assert confirmed
     said = sql(
         fleet,
         "SELECT title FROM tasks WHERE title LIKE 'probe %'"
         " UNION ALL SELECT data->>'text' FROM evidence WHERE data->>'text' LIKE 'probe %'",
     )
     kept = Counter(line.removeprefix("probe ") for line in said.splitlines())
-    confirmed = [row["write"] for row in history(folder) if row["write"] and row["reason"] is None]
-    assert confirmed
     return {write: kept[write] for write in confirmed if kept[write] != 1}
 
 

@@ -34,8 +34,9 @@ async def probe_meanwhile(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    """All its requests."""
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    """All its requests; of a line in writing, nothing."""
+    whole, _, _ = (folder / "history.jsonl").read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def state(folder: Path) -> dict[str, Any]:

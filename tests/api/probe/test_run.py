@@ -51,14 +51,14 @@ def rows(environ: dict[str, str], statement: str) -> list[tuple[Any, ...]]:
 
 def unaccounted(environ: dict[str, str], folder: Path) -> dict[str, int]:
     """Confirmed writes that are not in the database exactly once, and how often they are."""
+    confirmed = [r["write"] for r in history(folder) if r["write"] and r["reason"] is None]
+    assert confirmed
     kept = Counter(
         str(text).removeprefix("probe ")
         for (text,) in rows(
             environ, "SELECT title FROM tasks UNION ALL SELECT data->>'text' FROM evidence"
         )
     )
-    confirmed = [r["write"] for r in history(folder) if r["write"] and r["reason"] is None]
-    assert confirmed
     return {write: kept[write] for write in confirmed if kept[write] != 1}
 
 
