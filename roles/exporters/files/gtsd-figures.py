@@ -91,7 +91,7 @@ def pool(port: str, user: str) -> Iterator[Sample]:
     """What PgBouncer's console says to one who may only look."""
     import psycopg2
 
-    secret = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / "pgbouncer").read_text()
+    secret = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / "pgbouncer").read_text().strip()
     place = f"host=127.0.0.1 port={port} user={user} dbname=pgbouncer connect_timeout=3"
     try:
         link = psycopg2.connect(place, password=secret)
