@@ -118,9 +118,9 @@ def main() -> None:
         module.fail_json(msg=f"{_PIPS} has {len(pips)} wheels of pip: install python3-venv again.")
     try:
         copied = make(Path(module.params["release"]), Path(sys.executable), pips[0])
+        module.exit_json(changed=True, copied=copied)
     except (Failed, OSError) as error:
         module.fail_json(msg=f"The packages cannot be installed: {error}")
-    module.exit_json(changed=True, copied=copied)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,15 @@ def _wheel(folder: Path, name: str, version: str, text: str) -> str:
     """A wheel of one module; returns its line in a list of what to install."""
     file = folder / f"{name}-{version}-py3-none-any.whl"
     about = f"{name}-{version}.dist-info"
+    told = {
+        f"{name}/__init__.py": text,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": f"{name}/__init__.py,,\n{about}/METADATA,,\n{about}/RECORD,,\n",
+    }
     with zipfile.ZipFile(file, "w") as wheel:
-        wheel.writestr(f"{name}/__init__.py", text)
-        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{about}/RECORD", f"{name}/__init__.py,,\n{about}/METADATA,,\n{about}/RECORD,,\n")
+        for path, content in told.items():
+            wheel.writestr(path, content)
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
