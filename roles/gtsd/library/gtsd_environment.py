@@ -70,13 +70,14 @@ def list_name() -> str:
 
 
 def _kin(release: Path) -> Path | None:
-    """A complete release that has the same packages, by their hashes."""
+    """A complete release that has the same packages, by their hashes; the one that served last."""
     others = _others(release / list_name())
-    for folder in sorted(release.parent.iterdir()):
+    # The last file of a release: without it, it was given up halfway.
+    marks = sorted(release.parent.glob("*/.complete"), key=lambda mark: -mark.stat().st_mtime)
+    for folder in (mark.parent for mark in marks):
         listed = folder / list_name()
-        # The last file of a release: without it, it was given up halfway.
-        whole = (folder / ".complete").exists() and listed.exists() and _packages(folder).is_dir()
-        if folder != release and whole and _others(listed) == others:
+        whole = folder != release and listed.exists() and _packages(folder).is_dir()
+        if whole and _others(listed) == others:
             return folder
     return None
 
