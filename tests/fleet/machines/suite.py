@@ -28,8 +28,7 @@ KINDS = {
     "full": ("full", "bookworm"),
     "trixie": ("small", "trixie"),
 }
-# Seconds that are promised, with the packages kept from an earlier run; of a fleet that has the
-# machine for itself, since others have tests running beside.
+# Seconds that are promised, with the packages kept from an earlier run.
 BARS = {
     "small": {"bring-up": 300.0, "second run": 90.0},
     "full": {"bring-up": 720.0, "second run": 90.0},
@@ -56,11 +55,10 @@ class Report:
 
     rows: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    alone: bool = True
 
     def time(self, kind: str, part: str, seconds: float) -> None:
-        """A part took so long, which may be too long where nothing else ran."""
-        bar = BARS[kind].get(part) if self.alone else None
+        """A part took so long, which may be too long."""
+        bar = BARS[kind].get(part)
         limit = f" (at most {bar:.0f} s)" if bar else ""
         row = f"{kind:7} {part:11} {seconds:7.1f} s{limit}"
         self.rows.append(row)
@@ -171,26 +169,22 @@ class Trial:
 
 
 def try_kinds(kinds: Sequence[str], tests: Sequence[str], report: Report) -> None:
-    """Each fleet in turn, and its tests from when it is up; the first one against the clock.
+    """Each fleet in turn against the clock, then the tests of all of them side by side.
 
-    Most of a test is waiting, for SSH, for a boot, for a lease that ends; and a playbook for one
-    host keeps one processor busy.
+    Most of a test is waiting: for SSH, for a boot, for a lease that ends.
     """
     shared = [kind for kind in kinds if kind in _SHARED and list(tests) == [ALL]]
     with ExitStack() as stack:
-        trials: list[Trial] = []
-
-        def begin(kind: str, found: fleet.Fleet | None, part: str | None) -> None:
-            if found:
-                trials.append(Trial(kind, found, tests, part))
-                stack.callback(trials[-1].end)
-                report.alone = False
-
-        for kind in kinds:
+        up = {kind: found for kind in kinds if (found := bring_up(kind, report, stack))}
+        trials = []
+        for kind, found in up.items():
             part = "not beside" if kind in shared else None
-            begin(kind, bring_up(kind, report, stack), part)
+            trials.append(Trial(kind, found, tests, part))
+            stack.callback(trials[-1].end)
         for kind in shared:
-            begin(kind, _deployed(kind, _second(kind), report, stack, show=False), "beside")
+            if second := _deployed(kind, _second(kind), report, stack, show=False):
+                trials.append(Trial(kind, second, tests, "beside"))
+                stack.callback(trials[-1].end)
         for trial in trials:
             _told(trial, report)
     for name in [*(f"test{kind}" for kind in kinds), *map(_second, shared)]:
