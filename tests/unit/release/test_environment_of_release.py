@@ -54,7 +54,9 @@ def _made(release: Path) -> str:
 def _says(release: Path) -> str:
     code = "import gtsd, need; print(gtsd.VERSION, need.ONE)"
     python = str(release / "venv/bin/python")
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    # -I: not the service of this checkout.
+    command = [python, "-I", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _packages(release: Path) -> list[Path]:
