@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TextIO
 import psycopg2
 from psycopg2 import errorcodes
 
-from gtsd.migrate.connection import CONNECT_TIMEOUT, said
+from gtsd.migrate.connection import connected, said
 from gtsd.migrate.owner import owner_settings
 from gtsd.migrate.report import aligned
 
@@ -98,13 +98,7 @@ def main(args: argparse.Namespace, environ: Mapping[str, str], out: TextIO, erro
 
 def look(database_url: str) -> Snapshot:
     """The counters of all statements; raises psycopg2.Error."""
-    opened = psycopg2.connect(
-        database_url,
-        application_name="gtsd db slow",
-        client_encoding="UTF8",
-        connect_timeout=CONNECT_TIMEOUT,
-    )
-    with closing(opened) as connection:
+    with closing(connected(database_url, "gtsd db slow")) as connection:
         connection.set_session(readonly=True)
         with connection, connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout TO {_STATEMENT_TIMEOUT_MS:d}")

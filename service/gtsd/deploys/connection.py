@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import extensions, sql
 
 from gtsd.deploys.errors import DeployError
-from gtsd.migrate.connection import CONNECT_TIMEOUT, said
+from gtsd.migrate.connection import connected, said
 
 # Who was stopped between asking for the lease and committing must not keep it from all others.
 _LIMITS = """
@@ -48,14 +48,8 @@ def transaction(database_url: str, command: str, *, snapshot: bool = False) -> I
     ``snapshot`` is for reading: all statements see the same moment. Without it each sees what was
     committed before it, which is what whoever waits for a lock must see. Raises DeployError.
     """
-    name = f"gtsd deploys {command}"
     try:
-        opened = psycopg2.connect(
-            database_url,
-            application_name=name[:63],
-            client_encoding="UTF8",
-            connect_timeout=CONNECT_TIMEOUT,
-        )
+        opened = connected(database_url, f"gtsd deploys {command}"[:63])
     except psycopg2.Error as error:
         raise DeployError(f"cannot connect to the database: {said(error)}") from error
     level = (

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
-import psycopg2
 from psycopg2 import extensions
 
 from gtsd.drill import queries
-from gtsd.migrate.connection import CONNECT_TIMEOUT
+from gtsd.migrate.connection import connected
 
 _BATCH = 10_000
 
@@ -58,13 +57,7 @@ class Reader:
 @contextmanager
 def reading(dsn: str) -> Iterator[Reader]:
     """All statements see the same moment, and nothing can be changed."""
-    opened = psycopg2.connect(
-        dsn,
-        application_name="gtsd drill",
-        client_encoding="UTF8",
-        connect_timeout=CONNECT_TIMEOUT,
-    )
-    with closing(opened) as connection:
+    with closing(connected(dsn, "gtsd drill")) as connection:
         connection.set_session(
             isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
         )

@@ -27,6 +27,17 @@ SET tcp_keepalives_idle TO 20; SET tcp_keepalives_interval TO 5; SET tcp_keepali
 """
 
 
+def connected(database_url: str, name: str) -> extensions.connection:
+    """A connection of one command, by whose name the server knows it; raises psycopg2.Error."""
+    opened: extensions.connection = psycopg2.connect(
+        database_url,
+        application_name=name,
+        client_encoding="UTF8",
+        connect_timeout=CONNECT_TIMEOUT,
+    )
+    return opened
+
+
 class Blocked(Exception):
     """A lock was not had in time; the statement had no effect."""
 
