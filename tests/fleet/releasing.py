@@ -21,7 +21,7 @@ from tests.fleet.machines.places import PROJECT, Places
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_postgresql import sql
-from tests.support.probing import history, probe, state
+from tests.support.probing import KEPT_WRITES, history, probe, state, unaccounted
 
 _PARTS = ("service", "migrations", "systemd", "requirements")
 # Each person may ask 200 times a minute.
@@ -145,16 +145,7 @@ def outside(fleet: TestedFleet, folder: Path, rate: float) -> Iterator[Outside]:
 
 def kept_otherwise(fleet: TestedFleet, folder: Path) -> dict[str, int]:
     """Confirmed writes that are not in the database exactly once, and how often they are."""
-    # Before the database is asked: the client goes on, and what it is told later is not in there.
-    confirmed = [row["write"] for row in history(folder) if row["write"] and row["reason"] is None]
-    assert confirmed
-    said = sql(
-        fleet,
-        "SELECT title FROM tasks WHERE title LIKE 'probe %'"
-        " UNION ALL SELECT data->>'text' FROM evidence WHERE data->>'text' LIKE 'probe %'",
-    )
-    kept = Counter(line.removeprefix("probe ") for line in said.splitlines())
-    return {write: kept[write] for write in confirmed if kept[write] != 1}
+    return unaccounted(folder, lambda: sql(fleet, KEPT_WRITES).splitlines())
 
 
 def current(fleet: TestedFleet) -> dict[str, str]:

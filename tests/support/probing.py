@@ -6,7 +6,8 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from typing import Any
 from tests.support.process import ROOT
 
 PROGRAM = ROOT / "roles/probe/files/probe"
+# What the database has of the client's writes, a text a row.
+KEPT_WRITES = (
+    "SELECT title FROM tasks WHERE title LIKE 'probe %'"
+    " UNION ALL SELECT data->>'text' FROM evidence WHERE data->>'text' LIKE 'probe %'"
+)
 
 
 def command(*arguments: str) -> list[str]:
@@ -37,6 +43,18 @@ def history(folder: Path) -> list[dict[str, Any]]:
     """All its requests; of a line in writing, nothing."""
     whole, _, _ = (folder / "history.jsonl").read_text().rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def unaccounted(folder: Path, kept_writes: Callable[[], Iterable[str]]) -> dict[str, int]:
+    """Confirmed writes that are not in the database exactly once, and how often they are.
+
+    The database is asked by ``kept_writes``, and last: the client may go on, and what it is told
+    after that question is not in the answer.
+    """
+    confirmed = [row["write"] for row in history(folder) if row["write"] and row["reason"] is None]
+    assert confirmed
+    kept = Counter(text.removeprefix("probe ") for text in kept_writes())
+    return {write: kept[write] for write in confirmed if kept[write] != 1}
 
 
 def state(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 
 from gtsd.dev.postgres import EmbeddedPostgres
 from tests.support.client import PASSWORD
-from tests.support.probing import history, probe, state, watching
+from tests.support.probing import KEPT_WRITES, history, probe, state, unaccounted, watching
 from tests.support.process import Served, environment, serving
 
 # As few and as quick as a test bears.
@@ -49,17 +49,9 @@ def rows(environ: dict[str, str], statement: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def unaccounted(environ: dict[str, str], folder: Path) -> dict[str, int]:
+def kept_otherwise(environ: dict[str, str], folder: Path) -> dict[str, int]:
     """Confirmed writes that are not in the database exactly once, and how often they are."""
-    confirmed = [r["write"] for r in history(folder) if r["write"] and r["reason"] is None]
-    assert confirmed
-    kept = Counter(
-        str(text).removeprefix("probe ")
-        for (text,) in rows(
-            environ, "SELECT title FROM tasks UNION ALL SELECT data->>'text' FROM evidence"
-        )
-    )
-    return {write: kept[write] for write in confirmed if kept[write] != 1}
+    return unaccounted(folder, lambda: [text for (text,) in rows(environ, KEPT_WRITES)])
 
 
 def url(served: Served) -> str:
@@ -97,14 +89,14 @@ def test_each_confirmed_write_is_kept_exactly_once(
     given = (f"--accounts-file={tmp_path}/people", "--rate=40", "--slow=0", "--writes=0.8")
     run = probe("run", f"--folder={tmp_path}/run", url(served), *given, "--seconds=2")
     assert (run.returncode, run.stderr) == (0, "")
-    assert unaccounted(environ, tmp_path / "run") == {}
+    assert kept_otherwise(environ, tmp_path / "run") == {}
     # The control: what a retry without a key would do, and what a lost write looks like.
     written = {r["route"]: r["write"] for r in history(tmp_path / "run") if r["write"]}
     twice, lost = written["/v1/tasks"], written["/v1/evidence"]
     rows(environ, f"INSERT INTO tasks (user_id, type, title, due_date) SELECT user_id, type, title,"
          f" due_date FROM tasks WHERE title = 'probe {twice}'")  # fmt: skip
     rows(environ, f"DELETE FROM evidence WHERE data->>'text' = 'probe {lost}'")
-    assert unaccounted(environ, tmp_path / "run") == {twice: 2, lost: 0}
+    assert kept_otherwise(environ, tmp_path / "run") == {twice: 2, lost: 0}
     rows(environ, "DELETE FROM users")
 
 
