@@ -26,6 +26,7 @@ from tests.support.probing import KEPT_WRITES, history, probe, state, unaccounte
 _PARTS = ("service", "migrations", "systemd", "requirements")
 # Each person may ask 200 times a minute.
 _PEOPLE = 40
+_PEOPLE_LENT = 8
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,18 @@ print(json.dumps(told))
 class Outside:
     """The outside client of a test, which runs through all that the test does."""
 
+    fleet: TestedFleet
     folder: Path
 
     @property
     def lent(self) -> tuple[str, str]:
-        """For a playbook's own client, so that it need not open accounts, ten of them a minute."""
-        return ("-e", f"probe_accounts_file={self.folder / 'accounts.json'}")
+        """For a playbook's own client, which may open ten accounts a minute: some that are open.
+
+        New ones each time. A token is good for a quarter of an hour, and to be renewed by one.
+        """
+        file = self.folder / "lent.json"
+        file.write_text(json.dumps(opened_accounts(self.fleet, _PEOPLE_LENT)))
+        return ("-e", f"probe_accounts_file={file}")
 
     @property
     def now(self) -> dict[str, Any]:
@@ -137,7 +144,7 @@ def outside(fleet: TestedFleet, folder: Path, rate: float) -> Iterator[Outside]:
     started = probe("start", f"--folder={folder}", *options)
     assert started.returncode == 0, started.stderr
     try:
-        yield Outside(folder)
+        yield Outside(fleet, folder)
     finally:
         stopped = probe("stop", f"--folder={folder}")
     assert stopped.returncode == 0, stopped.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,14 @@ def test_a_foreign_program_on_our_port_and_a_dead_instance_are_red(
     assert run.rc != 0
     red = {f["check"] for f in findings if f["state"] == "red" and f["host"] == name}
     assert {"ports", "served haproxy"} <= red
+
+
+def test_what_templates_need_is_loaded_once(
+    fleet: TestedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the controller, whose every worker, one a task and host, would load it anew."""
+    monkeypatch.setenv("ANSIBLE_DEBUG", "true")
+    loads = r"^ *(\d+) [\d.]+: Loading (?:Filter|Test)Module '(\w+)'"
+    loaded = re.findall(loads, fleet.play("preflight.yml").stdout, re.MULTILINE)
+    assert {"core", "preflight_verdict"} <= {name for _, name in loaded}
+    assert len({process for process, _ in loaded}) == 1

@@ -21,12 +21,11 @@ from tests.fleet.releasing import (
     processes,
 )
 
-pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(1800)]
-
 # How many there and back, and how often the client calls: more of both by `make test-release-long`.
 TIMES = int(os.environ.get("RELEASES") or 2)
 RATE = float(os.environ.get("RATE") or 80.0)
 REQUESTS = 10_000 * TIMES
+pytestmark = [pytest.mark.shape("full"), pytest.mark.timeout(1200 + 300 * TIMES)]
 # Where the test looks at something else than requests.
 QUICK = ("-e", "release_probe=false")
 

@@ -126,7 +126,8 @@ def surplus(current: str, wanted: str, keep: int) -> list[str]:
         return []
     releases = [path for path in _RELEASES.iterdir() if path.is_dir()]
     releases.sort(key=last_used, reverse=True)
-    needed = [path.name for path in releases if path.name in (current, wanted)]
+    # The wanted one has its place before it is unpacked: the next run would find one too many.
+    needed = {current, wanted} - {""}
     others = [path.name for path in releases if path.name not in needed]
     return others[max(0, keep - len(needed)) :]
 

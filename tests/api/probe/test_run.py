@@ -100,6 +100,25 @@ def test_each_confirmed_write_is_kept_exactly_once(
     rows(environ, "DELETE FROM users")
 
 
+@pytest.mark.parametrize("token", ["good", "spent"])
+def test_a_file_of_accounts_outlives_its_tokens(
+    served: Served, environ: dict[str, str], tmp_path: Path, token: str
+) -> None:
+    """One that the API takes no longer is replaced by a login; one that it takes needs none."""
+    who = {"email": "cleo@example.com", "password": PASSWORD}
+    tokens = served.call("POST", "/auth/signup", {**who, "name": "Cleo"}).json["data"]
+    if token == "spent":
+        tokens["accessToken"] += "x"
+    person = {**who, **tokens}
+    (tmp_path / "people").write_text(json.dumps([person]))
+    given = (f"--accounts-file={tmp_path}/people", "--rate=40", "--slow=0", "--requests=20")
+    run = probe("run", f"--folder={tmp_path}/run", url(served), *given)
+    assert (run.returncode, run.stderr) == (0, "")
+    sessions = {"good": 1, "spent": 2}[token]
+    assert rows(environ, "SELECT count(*) FROM sessions") == [(sessions,)]
+    rows(environ, "DELETE FROM users")
+
+
 def test_a_server_that_is_away_for_a_second_is_seen(
     environ: dict[str, str], tmp_path: Path
 ) -> None:

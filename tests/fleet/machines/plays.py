@@ -93,14 +93,14 @@ def play(
     if the operator's machine lost its power.
     """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
-    environment = {**os.environ, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
+    # What runs this may have its own Python settings, which are not Ansible's.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment = {**inherited, "GTSD_REHEARSAL": fleet, "PYTHONUNBUFFERED": "1"}
     if playbook in _GENTLE:
         environment.setdefault("ANSIBLE_FORKS", str(_GENTLE_FORKS))
     if killed_at:
         # A task's name is shown when it begins, and not with its first result.
         environment["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
-    # What runs this may have its own Python settings, which are not Ansible's.
-    environment.pop("PYTHONPATH", None)
     started = time.monotonic()
     said: list[str] = []
 

@@ -43,6 +43,17 @@ def test_what_serves_and_what_is_wanted_stay(releases: Path) -> None:
     assert info.surplus("1.0.0", "1.1.0", 1) == ["1.2.0", "1.3.0"]
 
 
+def test_what_will_be_unpacked_has_its_place(releases: Path) -> None:
+    """Otherwise a run keeps one more than the next, which then is not without a change."""
+    for at, version in enumerate(("1.0.0", "1.1.0", "1.2.0"), start=10):
+        _used(releases, version, at)
+    assert info.surplus("1.2.0", "1.3.0", 3) == ["1.0.0"]
+    (releases / "1.0.0").joinpath(".complete").unlink()
+    (releases / "1.0.0").rmdir()
+    _used(releases, "1.3.0", 20)
+    assert info.surplus("1.3.0", "1.3.0", 3) == []
+
+
 def test_a_bare_host_has_none(releases: Path) -> None:
     """There is no folder yet."""
     releases.rmdir()

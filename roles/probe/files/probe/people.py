@@ -117,12 +117,19 @@ class People:
                 await self._sign_up(f"release-probe-{run}-{index}@{domain}")
         for person in given:
             self._say(f"signing in {given.index(person) + 1} of {len(given)}")
-            if not person.token:
+            if not await self._is_signed_in(person):
                 body = {"email": person.email, "password": person.password}
                 person.signed_in(await self._ask(Ask("POST", "/auth/login", body), 200))
             self.all.append(person)
         for person in self.all:
             await self._prepare(person)
+
+    async def _is_signed_in(self, person: Person) -> bool:
+        """Whether a token came along that is still good: a file outlives its tokens."""
+        if not person.token:
+            return False
+        reply = await self._exchange.send(Ask("GET", "/auth/me", token=person.token))
+        return reply.status != 401
 
     async def fill(self) -> None:
         """Give the first one much to export, where the account is ours."""
