@@ -269,6 +269,7 @@ def test_what_would_lock_somebody_out_is_refused_before_anything_changes(
     assert "example" in said.lower() or "ssh-keygen" in said
 
 
+@pytest.mark.shape("small")
 def test_an_admin_comes_and_goes(fleet: TestedFleet) -> None:
     """In the list: key and sudo. Out of it: neither. Removed: no account to speak of."""
     name = fleet.names()[0]
