@@ -23,8 +23,11 @@ from probe.exchange import Ask, Exchange, Reply
 # More than proxies and the kernel take off the API's hands: it is busy until all is read.
 _LONG_NOTES: Final = 40
 _LONG_NOTE_BYTES: Final = 16_000
-# A token is good for 15 minutes.
-_RENEWED_AFTER_S: Final = 10 * 60
+# A token is good for so long; the last of a round is renewed with some of it left.
+_TOKEN_LASTS_S: Final = 15 * 60
+_SPARE_S: Final = 60
+# The API takes ten of them a minute from one address.
+RENEWALS_EVERY_S: Final = 7.5
 # A limit is of a minute; who waits for longer waits for something else.
 _PATIENCE_S: Final = 90.0
 
@@ -46,11 +49,6 @@ class Person:
         self.token = answer["accessToken"]
         self.refresh_token = answer["refreshToken"]
         self.renewed = time.monotonic()
-
-    @property
-    def due(self) -> bool:
-        """Whether its token should be renewed."""
-        return time.monotonic() - self.renewed > _RENEWED_AFTER_S
 
 
 def read_people(file: Path) -> list[Person]:
@@ -130,6 +128,12 @@ class People:
             return False
         reply = await self._exchange.send(Ask("GET", "/auth/me", token=person.token))
         return reply.status != 401
+
+    def to_renew(self) -> Person | None:
+        """Whose token is to be renewed now. One at a time: the more there are, the earlier."""
+        oldest = min(self.all, key=lambda person: person.renewed)
+        kept_s = _TOKEN_LASTS_S - _SPARE_S - len(self.all) * RENEWALS_EVERY_S
+        return oldest if time.monotonic() - oldest.renewed > kept_s else None
 
     async def fill(self) -> None:
         """Give the first one much to export, where the account is ours."""

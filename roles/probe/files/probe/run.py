@@ -22,12 +22,10 @@ from probe.figures import Figures
 from probe.flight import Flights
 from probe.folder import Folder, Working
 from probe.mix import Mix, Planned
-from probe.people import People, Person, read_people
+from probe.people import RENEWALS_EVERY_S, People, Person, read_people
 from probe.wire import Protocol, Target
 
 _LONG_READ_EVERY_S: Final = 8.0
-# The API takes ten of them a minute from one address.
-_RENEWALS_EVERY_S: Final = 7.5
 
 
 @dataclass(frozen=True)
@@ -205,10 +203,9 @@ class Run:
 
     async def _renew_tokens(self) -> None:
         while not self._stopping.is_set():
-            due: list[Person] = [person for person in self._people.all if person.due]
-            if due:
-                await self._renew(min(due, key=lambda person: person.renewed))
-            await self._pause(_RENEWALS_EVERY_S)
+            if person := self._people.to_renew():
+                await self._renew(person)
+            await self._pause(RENEWALS_EVERY_S)
 
     async def _renew(self, person: Person) -> None:
         ask = Ask("POST", "/auth/refresh", {"refreshToken": person.refresh_token})
