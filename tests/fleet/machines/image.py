@@ -18,6 +18,8 @@ _INCLUDED = (
     "ca-certificates", "dbus", "iproute2", "iputils-ping", "openssh-server", "python3", "sudo",
     "systemd", "systemd-sysv",
 )  # fmt: skip
+# Of scripts in /etc/init.d, of the console, and of the sockets of sshd.
+_WANTED_GENERATORS = {f"systemd-{name}-generator" for name in ("sysv", "getty", "ssh")}
 _GOOD_FOR = 7 * 86400
 _INIT = Path(__file__).with_name("init")
 INIT_IN_IMAGE = "usr/lib/gtsd-rehearsal-init"
@@ -31,7 +33,7 @@ _APT = 'APT::Install-Recommends "false";\nDpkg::Options { "--force-unsafe-io"; }
 def _recipe() -> str:
     """Changes when the image would come out differently."""
     steps = [inspect.getsource(step) for step in (_build, _configure, _finish)]
-    contents = [_INIT.read_text(), _APT, *_INCLUDED]
+    contents = [_INIT.read_text(), _APT, *_INCLUDED, *sorted(_WANTED_GENERATORS)]
     machine = [*packages.settings(), packages.mirrors().sources("")]
     return hashlib.sha256("\0".join(steps + contents + machine).encode()).hexdigest()[:12]
 
@@ -92,6 +94,12 @@ def _configure(suite: str, root: Path, mirrors: packages.Mirrors) -> None:
     own.mkdir()
     for number, pem in enumerate(authorities.split("-----END CERTIFICATE-----\n")[:-1]):
         (own / f"{number}.crt").write_text(f"{pem}-----END CERTIFICATE-----\n")
+    # What looks for disks and words to the kernel, of which a host here has none, at each reload.
+    masks = root / "etc/systemd/system-generators"
+    masks.mkdir(exist_ok=True)
+    for generator in (root / "usr/lib/systemd/system-generators").iterdir():
+        if generator.name not in _WANTED_GENERATORS:
+            (masks / generator.name).symlink_to("/dev/null")
     sudo = root / f"etc/sudoers.d/{ADMIN}"
     sudo.write_text(f"{ADMIN} ALL=(ALL) NOPASSWD: ALL\n")
     sudo.chmod(0o440)
