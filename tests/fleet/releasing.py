@@ -16,6 +16,7 @@ from typing import Any
 
 from requirements.release_names import archive_of
 from requirements.release_signature import sign
+from tests.fleet.machines import cgroups
 from tests.fleet.machines.commands import run
 from tests.fleet.machines.places import PROJECT, Places
 from tests.fleet.machines.shapes import PUBLIC_NAME
@@ -141,7 +142,9 @@ def outside(fleet: TestedFleet, folder: Path, rate: float) -> Iterator[Outside]:
     options = [f"--address={fleet.address(name)}" for name in fleet.names("edge")]
     options += [f"--rate={rate}", "--writes=0.4", f"--accounts-file={accounts}", "--patience=50"]
     options += [f"--url=https://{PUBLIC_NAME}", f"--ca={fleet.state / 'public-ca.pem'}"]
-    started = probe("start", f"--folder={folder}", *options)
+    # A machine of its own, as hosts are: what it waits for a playbook would seem to be their doing.
+    own = cgroups.inside(fleet.name, "client")
+    started = probe("start", f"--folder={folder}", *options, behind=own)
     assert started.returncode == 0, started.stderr
     try:
         yield Outside(fleet, folder)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(PROGRAM), *arguments]
 
 
-def probe(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+def probe(*arguments: str, behind: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, ``behind`` another command where one is to start it."""
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=50, check=False
+        [*behind, *command(*arguments)], capture_output=True, text=True, timeout=50, check=False
     )
 
 

@@ -20,9 +20,10 @@ ROOT = Path("/sys/fs/cgroup")
 _HIERARCHIES = (
     "cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified",
 )  # fmt: skip
-# Hosts are machines of their own: what runs beside them, an operator's programs first of all, takes
-# only what they leave. Without, all fleets together would have as much as one other process.
-_TIMES_A_PROCESS = 20
+# Hosts are machines of their own. Without a weight all of them together have as much of the
+# processor as an operator's one playbook, during which they are to serve.
+_TIMES_A_PLAYBOOK = 8
+_ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"'
 
 
 def is_pure() -> bool:
@@ -45,10 +46,16 @@ def make(fleet: str, member: str) -> list[Path]:
         wanted = " ".join(f"+{name}" for name in controllers)
         for folder in (ROOT, ROOT / CGROUP, ROOT / CGROUP / fleet):
             (folder / "cgroup.subtree_control").write_text(wanted)
-        (ROOT / CGROUP / "cpu.weight").write_text(str(100 * _TIMES_A_PROCESS))
+        (ROOT / CGROUP / "cpu.weight").write_text(str(100 * _TIMES_A_PLAYBOOK))
     else:
-        (ROOT / "cpu" / CGROUP / "cpu.shares").write_text(str(1024 * _TIMES_A_PROCESS))
+        (ROOT / "cpu" / CGROUP / "cpu.shares").write_text(str(1024 * _TIMES_A_PLAYBOOK))
     return [top / CGROUP / fleet / member for top in _tops()]
+
+
+def inside(fleet: str, member: str) -> list[str]:
+    """What a command is put behind to run in such a group."""
+    groups = [str(group / "cgroup.procs") for group in make(fleet, member)]
+    return ["/bin/sh", "-c", _ENTER, member, *groups, "--"]
 
 
 def members(fleet: str, member: str = "") -> set[int]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from os import cpu_count
 from statistics import median
 
@@ -19,6 +23,23 @@ for number in range(10_000_000):
     total += number
 print(time.process_time() - began)
 """
+
+
+@dataclass
+class Span:
+    """How long something took, and by how much slower than the reference the machine was."""
+
+    seconds: float = 0.0
+    slowness: float = 1.0
+
+
+@contextmanager
+def timed() -> Iterator[Span]:
+    """Of what is enclosed, complete at its end."""
+    span, before, began = Span(), slowness(), time.monotonic()
+    yield span
+    span.seconds = time.monotonic() - began
+    span.slowness = (before + slowness()) / 2
 
 
 def slowness() -> float:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -56,9 +57,9 @@ class Report:
     rows: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def time(self, kind: str, part: str, seconds: float, slowness: float = 1.0) -> None:
+    def time(self, kind: str, part: str, span: pace.Span) -> None:
         """A part took so long, which may be too long, also on a machine that is slower now."""
-        bar = BARS[kind].get(part)
+        bar, seconds, slowness = BARS[kind].get(part), span.seconds, span.slowness
         limit = f" (at most {bar * slowness:.0f} s)" if bar else ""
         if bar and slowness > 1.0:
             limit += f": {seconds / slowness:.1f} s of {bar:.0f}, {slowness:.2f} times slower now"
@@ -83,19 +84,23 @@ def kept(kind: str, name: str) -> Iterator[fleet.Fleet]:
         keeper.wait()
 
 
+def make_images(kinds: Sequence[str]) -> None:
+    """What hosts of these kinds begin as, at the same time: each is a minute of one processor."""
+    wanted = {**prerequisites.PACKAGES, **prerequisites.PACKAGES_OF_TESTS}
+    for shape, suite in map(KINDS.__getitem__, kinds):
+        prerequisites.check(SHAPES[shape], suite, wanted)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(image.image_for, {KINDS[kind][1] for kind in kinds}))
+
+
 def bring_up(kind: str, report: Report, stack: ExitStack) -> fleet.Fleet | None:
     """Bare hosts, site.yml, and site.yml again, against the clock; None where that failed."""
-    shape, suite = KINDS[kind]
-    wanted = {**prerequisites.PACKAGES, **prerequisites.PACKAGES_OF_TESTS}
-    prerequisites.check(SHAPES[shape], suite, wanted)
-    image.image_for(suite)
-    slow = pace.slowness()
-    started = time.monotonic()
-    found = _deployed(kind, f"test{kind}", report, stack, show=True)
+    with pace.timed() as span:
+        found = _deployed(kind, f"test{kind}", report, stack, show=True)
+        if found:
+            rehearsal.ask(found.plan)
     if found:
-        rehearsal.ask(found.plan)
-        seconds = time.monotonic() - started
-        report.time(kind, "bring-up", seconds, (slow + pace.slowness()) / 2)
+        report.time(kind, "bring-up", span)
         _again(kind, found.plan.name, report)
         _memory(kind, found, report)
     return found
@@ -178,6 +183,7 @@ def try_kinds(kinds: Sequence[str], tests: Sequence[str], report: Report) -> Non
     Most of a test is waiting: for SSH, for a boot, for a lease that ends.
     """
     shared = [kind for kind in kinds if kind in _SHARED and list(tests) == [ALL]]
+    make_images(kinds)
     with ExitStack() as stack:
         up = {kind: found for kind in kinds if (found := bring_up(kind, report, stack))}
         trials = []
@@ -206,13 +212,13 @@ def _told(trial: Trial, report: Report) -> None:
         say(f"\n== {trial.kind}\n{trial.said}")
     else:
         say(f"\n== {trial.kind}\n{trial.said[trial.said.rfind('= slowest') :]}")
-    report.time(trial.kind, "tests", trial.seconds)
+    report.time(trial.kind, "tests", pace.Span(trial.seconds))
 
 
 def _again(kind: str, name: str, report: Report) -> None:
-    slow = pace.slowness()
-    second = plays.play(name, "site.yml")
-    report.time(kind, "second run", second.seconds, (slow + pace.slowness()) / 2)
+    with pace.timed() as span:
+        second = plays.play(name, "site.yml")
+    report.time(kind, "second run", span)
     if second.rc:
         say(second.stdout)
         report.faults.append(f"{kind}: site.yml failed when it was run again")

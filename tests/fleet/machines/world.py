@@ -16,7 +16,6 @@ from tests.fleet.machines.shapes import PUBLIC_NAME, Plan
 
 _MEMBER = "world"
 _DNS, _DNS_ADMIN, _PEBBLE_ADMIN = 8053, 8055, 15000
-_ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"'
 
 
 def start(plan: Plan) -> None:
@@ -69,13 +68,11 @@ def _unless_old(option: str, value: str) -> list[str]:
 
 
 def _spawn(plan: Plan, name: str, command: list[str]) -> None:
-    groups = cgroups.make(plan.name, _MEMBER)
-    enter = [str(group / "cgroup.procs") for group in groups]
     # No wait of up to 15 s before each look at a challenge.
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PEBBLE_VA_NOSLEEP": "1"}
     with (Places(plan.name).state / "acme" / f"{name}.log").open("ab") as log:
         subprocess.run(
-            ["setsid", "--fork", "/bin/sh", "-c", _ENTER, name, *enter, "--", *command],
+            ["setsid", "--fork", *cgroups.inside(plan.name, _MEMBER), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

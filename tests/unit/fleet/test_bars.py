@@ -24,7 +24,7 @@ def test_a_bar_is_held_against_what_the_machine_can_do_now(
 ) -> None:
     """The same work on a slower machine is as good; more work is not, and the row tells both."""
     report = Report()
-    report.time("full", "second run", seconds, slowness)
+    report.time("full", "second run", pace.Span(seconds, slowness))
     assert bool(report.faults) is red
     (row,) = report.rows
     assert f"{seconds:.1f} s" in row
