@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test fuzz programs lint lock schema wheel release audit new-environment clean rehearsal \
 	rehearsal-down test-fleet test-release-long test-rebuild test-alerts test-versions release-twice deploy \
-	rollback bench bench-quick bench-programs
+	rollback bench bench-lasting bench-quick bench-programs
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -49,6 +49,9 @@ bench-programs: ## Install what the peers of make bench need: wrk, Node and Go w
 
 bench: bench-programs ## Measure us beside Express, Fastify, FastAPI, Go and the usual Tornado, into dist/bench.html.
 	@$(service):. $(call python,test) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-lasting: bench-programs ## A million requests and a million people: memory, and speed over 12 million rows (30 min).
+	@$(service):. $(call python,test) -m tests.bench.lasting
 
 bench-quick: bench-programs ## The same in three minutes, for CI: ratios, with slack.
 	@$(service):. $(call python,test) -m tests.bench --quick

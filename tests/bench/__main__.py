@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any, Final
 
+from gtsd.dev.host import free_port
 from tests.bench import report
 from tests.bench.bars import Rounds, Verdict, judge, median
 from tests.bench.contenders import Contender, built, running, versions
@@ -56,15 +56,9 @@ Started = dict[str, tuple[int, int]]
 def _start(place: World, contenders: list[Contender], stack: contextlib.ExitStack) -> Started:
     started = {}
     for one in contenders:
-        port = _free_port()
+        port = free_port()
         started[one.name] = (stack.enter_context(running(one, place, port)), port)
     return started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _compare_answers(place: World, started: Started) -> None:

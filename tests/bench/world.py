@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -107,11 +106,6 @@ def world(users: int) -> Iterator[World]:
         )
         first = {int(user): task for user, task in rows.items()}
         yield World(folder, postgres, redis, url, tuple(first), first)
-
-
-def today() -> str:
-    """The day that the tasks are due."""
-    return datetime.now(UTC).date().isoformat()
 
 
 def processes(root: int) -> list[psutil.Process]:
