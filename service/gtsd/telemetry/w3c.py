@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
@@ -15,6 +15,13 @@ _MAX_STATE: Final = 512
 _PARENT: Final = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z"
 )
+
+
+class Ids(NamedTuple):
+    """What ties a log line to its trace, in hex: all that there is of a request not recorded."""
+
+    trace_id: str
+    span_id: str
 
 
 def read(headers: Mapping[str, str]) -> SpanContext | None:
@@ -35,8 +42,10 @@ def read(headers: Mapping[str, str]) -> SpanContext | None:
     )
 
 
-def write(context: SpanContext) -> dict[str, str]:
+def write(context: SpanContext | Ids) -> dict[str, str]:
     """The headers for a request that is made on behalf of this span."""
+    if isinstance(context, Ids):
+        return {TRACEPARENT: f"00-{context.trace_id}-{context.span_id}-00"}
     sampled = int(context.trace_flags) & TraceFlags.SAMPLED
     headers = {TRACEPARENT: f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled:02x}"}
     if context.trace_state:

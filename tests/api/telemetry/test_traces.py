@@ -191,6 +191,19 @@ def test_the_ratio_decides_where_no_caller_did(receiver: Receiver) -> None:
     assert [span.name for span in receiver.spans] == ["GET /v1/followed"]
 
 
+def test_the_ratio_is_that_of_requests_and_of_jobs(receiver: Receiver) -> None:
+    """Neither all nor none, once and not twice; each request has ids of its own all the same."""
+    running = trace_to(receiver.endpoint, OTEL_TRACES_SAMPLER_ARG="0.5")
+    ids = [tracing.server_span({}, "GET").end("/v1/x", 200) for _ in range(400)]
+    for _ in range(400):
+        with tracing.root_span("job"):
+            pass
+    _send(running)
+    assert len(set(ids)) == 400
+    for name in ("GET /v1/x", "job"):
+        assert 140 < sum(span.name == name for span in receiver.spans) < 260
+
+
 def test_a_caller_that_does_not_sample_is_followed_too(receiver: Receiver) -> None:
     """At a ratio of 1."""
     running = trace_to(receiver.endpoint)
