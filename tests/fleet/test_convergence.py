@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import random
+import re
+import signal
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from roles.preflight.filter_plugins.preflight_release import public_half
 from tests.fleet import disks, environment
 from tests.fleet.machines import plays, rehearsal
+from tests.fleet.machines.commands import say
 from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.plays import Play
 from tests.fleet.machines.suite import kept
 from tests.fleet.machines.tested import TestedFleet
 
 _KILLS = 20
-# The last points of time lie past all that a run has left to do.
-_LONGEST = 40.0
+# Seconds into a role, which a quick one has ended by then.
+_LONGEST = 6.0
 _SEED = 20
+_PAGE = (PROJECT / "playbooks/site.yml").read_text()
+# As they follow each other.
+_ROLES = re.findall(r"role: (\w+), tags: (?!always)", _PAGE)
 
 pytestmark = [pytest.mark.beside, pytest.mark.timeout(2400)]
 
@@ -38,13 +44,10 @@ class Bare(NamedTuple):
         password = (self.environment / ".vault-password").read_text().strip()
         return {**environment.secrets(self.environment), "vault password": password}
 
-    def play(self, *arguments: str, killed_after: float | None = None) -> Play:
+    def play(self, *arguments: str, **killed: Any) -> Play:
         """site.yml, as for production."""
         inventory = str(self.environment.relative_to(PROJECT))
-        name = self.fleet.name
-        return plays.play(
-            name, "site.yml", *arguments, killed_after=killed_after, inventory=inventory
-        )
+        return plays.play(self.fleet.name, "site.yml", *arguments, inventory=inventory, **killed)
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +104,22 @@ def test_a_dry_run_on_a_bare_host_changes_nothing_and_tells_no_secret(bare: Bare
 def test_a_run_killed_at_twenty_points_leads_to_the_same_state(
     fleet: TestedFleet, bare: Bare
 ) -> None:
-    """The operator's machine may die at any moment; the next run makes good what is half done."""
+    """The operator's machine may die at any moment; the next run makes good what is half done.
+
+    The points lie in all roles, each on its first time. A run goes on with the role in which the
+    last one died: what comes before is done, and would take most of the time.
+    """
     chance = random.Random(_SEED)
-    unharmed = 0
-    for _ in range(_KILLS):
-        seconds = chance.uniform(2.0, _LONGEST)
-        unharmed += bare.play(killed_after=seconds).rc == 0
+    unharmed = since = 0
+    for number in range(_KILLS):
+        at = number * len(_ROLES) // _KILLS
+        tags = ",".join(_ROLES[since : at + 1])
+        seconds = chance.uniform(0.1, _LONGEST)
+        died = bare.play("--tags", tags, killed_at=f"[{_ROLES[at]} : ", killed_after=seconds)
+        say(f"{tags}: {'unharmed' if died.rc == 0 else f'killed after {seconds:.1f} s'}")
+        assert died.rc in (0, -signal.SIGKILL), died.stdout[-4000:]
+        unharmed += died.rc == 0
+        since = at
     assert unharmed < _KILLS / 2
     last = bare.play("--diff", "-vvv")
     assert last.rc == 0, last.stdout[-4000:]

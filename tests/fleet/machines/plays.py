@@ -89,8 +89,8 @@ def play(
 ) -> Play:
     """Run a playbook of the project, with the rehearsal's inventory; ``show`` what it says.
 
-    ``killed_after`` so many seconds, or while the task of the name ``killed_at`` is done, it is as
-    if the operator's machine lost its power.
+    ``killed_after`` so many seconds it is as if the operator's machine lost its power: from the
+    start, or from the task with ``killed_at`` in its name, into which it goes on a little at least.
     """
     command = [str(ANSIBLE / "ansible-playbook"), "-i", inventory, *arguments]
     # What runs this may have its own Python settings, which are not Ansible's.
@@ -135,16 +135,17 @@ def run_child(
         env=environment,
         start_new_session=True,
     )
-    killer = threading.Timer(killed_after or 0, _kill, [process])
-    if killed_after is not None:
+    killer = threading.Timer(killed_after or _INTO_A_TASK, _kill, [process])
+    awaited = killed_at
+    if killed_after is not None and not awaited:
         killer.start()
     try:
         for line in process.stdout or ():
             if hear:
                 hear(line)
-            if killed_at and line.startswith("TASK [") and killed_at in line:
-                time.sleep(_INTO_A_TASK)
-                _kill(process)
+            if awaited and line.startswith("TASK [") and awaited in line:
+                awaited = ""
+                killer.start()
         return process.wait()
     except BaseException:
         end(process)
