@@ -18,7 +18,7 @@ from tests.fleet import shipping
 from tests.fleet.machines.commands import say
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.shipping import Collector, Edge, Loki, Told, until
-from tests.fleet.watching import receiver
+from tests.fleet.watching import query, receiver
 from tests.support.tls import make_ca
 
 # By hand: a quarter of an hour, of which most is waiting for a Loki that is away.
@@ -153,6 +153,8 @@ def test_loki_away_costs_no_line_and_no_request(told: Told) -> None:
 
 def test_loki_away_is_told_to_people(told: Told, fleet: TestedFleet) -> None:
     """After five minutes and one more; and that it takes lines again."""
+    # Ten minutes without, as by hand, have been told as well.
+    until(lambda: not query(fleet, 'ALERTS{alertname="LogsStopped"}'), OVER_S)
     with receiver(fleet) as heard:
         away = time.time()
         told.loki.stop()
