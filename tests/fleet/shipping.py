@@ -112,7 +112,7 @@ class _ByName(http.client.HTTPConnection):
 
 
 class Edge:
-    """A client of the public name that keeps its connection, but for one that the edge may close."""
+    """A client of the public name that keeps its connection for as long as the edge does."""
 
     def __init__(self, fleet: TestedFleet) -> None:
         context = ssl.create_default_context()
