@@ -11,6 +11,7 @@ import pytest
 from gtsd.errors import NotFound, Unavailable
 from gtsd.telemetry import tracing
 from gtsd.telemetry.tracing import CLIENT, Tracing
+from gtsd.telemetry.w3c import Ids
 from tests.api.telemetry.receiver import Receiver, trace_to
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -32,7 +33,7 @@ def test_a_request_is_one_tree(receiver: Receiver) -> None:
             await asyncio.sleep(0.001)
             span.set("db.response.returned_rows", 3)
 
-    async def handle() -> tracing.Ids | None:
+    async def handle() -> Ids | None:
         with tracing.server_span(SAMPLED, "GET", "/v1/tasks/42") as server:
             with tracing.span("tasks.today"):
                 await asyncio.gather(query("tasks.of_day"), query("streaks.of_user"))

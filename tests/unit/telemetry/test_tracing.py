@@ -62,7 +62,7 @@ def test_off_hides_no_exception() -> None:
 def test_off_keeps_the_callers_ids_for_the_log() -> None:
     """While the request runs, after its end, and in the tasks that it starts."""
 
-    async def child() -> tracing.Ids | None:
+    async def child() -> w3c.Ids | None:
         return tracing.current_ids()
 
     async def handle() -> None:
