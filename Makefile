@@ -39,8 +39,8 @@ bench-programs: ## Install what the peers of make bench need: wrk, Node and Go w
 	@wanted=(wrk golang-go golang-github-jackc-pgx-v4-dev golang-github-golang-jwt-jwt-dev \
 		golang-github-gomodule-redigo-dev golang-github-prometheus-client-golang-dev); \
 	command -v npm >/dev/null || wanted+=(nodejs npm); \
-	missing=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' "$${wanted[@]}" 2>/dev/null | \
-		sed -n 's/^installed //p' | sort | comm -13 - <(printf '%s\n' "$${wanted[@]}" | sort) | xargs); \
+	missing=$$({ dpkg-query -W -f '$${db:Status-Status} $${Package}\n' "$${wanted[@]}" 2>/dev/null || \
+		[ $$? -eq 1 ]; } | sed -n 's/^installed //p' | sort | comm -13 - <(printf '%s\n' "$${wanted[@]}" | sort) | xargs); \
 	[ -z "$$missing" ] || [ "$$(id -u)" -ne 0 ] || { echo "installing $$missing (once)" && \
 		apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -y install --no-install-recommends $$missing >/dev/null; }
