@@ -33,29 +33,27 @@ _PEOPLE: Final = 1_000
 _PART_S: Final = 15
 
 
-def memory(place: World, requests: int) -> list[float]:
-    """In MB, after each further part of so many requests of all kinds of reading."""
+def memory(place: World, requests: int) -> list[tuple[float, float]]:
+    """Requests of all kinds of reading until then, and MB; as often as it takes to make so many."""
     port, people = free_port(), place.folder / "people.txt"
-    told: list[float] = []
+    told: list[tuple[float, float]] = []
+    done = 0.0
     with running(OURS, place, port) as pid:
-        done = 0.0
         while done < requests:
             # Tokens end after a quarter of an hour.
             write_people(place, people, {})
             for work in ("cached", "postgres"):
                 done += run(place, [pid], port, work, people, _PART_S).rate * _PART_S
-            told.append(psutil.Process(pid).memory_info().rss / 2**20)
-            sys.stdout.write(f"{done:9.0f} requests: {told[-1]:.1f} MB\n")
+            told.append((done, psutil.Process(pid).memory_info().rss / 2**20))
+            sys.stdout.write(f"{done:9.0f} requests: {told[-1][1]:.1f} MB\n")
             sys.stdout.flush()
     return told
 
 
-def slope(told: list[float], requests: int) -> float:
+def slope(told: list[tuple[float, float]]) -> float:
     """MB that the second half adds for each 100,000 requests, by least squares."""
-    late = told[len(told) // 2 :]
-    step = requests / len(told)
-    at = [number * step / 100_000 for number in range(len(late))]
-    return statistics.linear_regression(at, late).slope
+    requests, used = zip(*told[len(told) // 2 :], strict=True)
+    return statistics.linear_regression(requests, used).slope * 100_000
 
 
 def growth(few: World, many: World, rounds: int) -> float:
@@ -97,9 +95,9 @@ def main() -> int:
         told = memory(few, options.requests)
         with _some_of(options.many) as many:
             ratio = growth(few, many, options.rounds)
-    grows = slope(told, options.requests)
+    (_, used), grows = told[-1], slope(told)
     verdicts = (
-        (f"memory {told[-1]:.1f} MB, at most {_MEMORY_MB:g} wanted", told[-1] <= _MEMORY_MB),
+        (f"memory {used:.1f} MB, at most {_MEMORY_MB:g} wanted", used <= _MEMORY_MB),
         (f"{grows:+.2f} MB for 100,000 requests, at most {_SLOPE_MB:g}", grows <= _SLOPE_MB),
         (f"{options.many} people: {ratio:.2f} of the rate with {options.few}, at least {_GROWTH:g}",
          ratio >= _GROWTH),
