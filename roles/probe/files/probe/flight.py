@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 from probe.errors import Failure, Reason
@@ -18,12 +19,22 @@ _MOST_IN_FLIGHT: Final = 300
 
 
 class Flights:
-    """Sends what was planned, and counts what became of it."""
+    """Sends what was planned, and counts what became of it.
 
-    def __init__(self, exchange: Exchange, working: Working, figures: Figures) -> None:
+    ``on_failure`` is called after each request that failed and is counted.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        working: Working,
+        figures: Figures,
+        on_failure: Callable[[], None],
+    ) -> None:
         self._exchange = exchange
         self._working = working
         self._figures = figures
+        self._on_failure = on_failure
         self._room = asyncio.Semaphore(_MOST_IN_FLIGHT)
 
     async def fly(self, planned: Planned, due: float) -> None:
@@ -74,3 +85,5 @@ class Flights:
         }
         self._working.keep(row)
         self._figures.add(row, now)
+        if failure is not None:
+            self._on_failure()

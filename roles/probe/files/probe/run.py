@@ -56,7 +56,8 @@ class Run:
         self._exchange = Exchange(options.to)
         self._people = People(self._exchange, self._say)
         self._figures = Figures()
-        self._flights = Flights(self._exchange, working, self._figures)
+        # A gate must not look at what was said up to a second ago while requests fail.
+        self._flights = Flights(self._exchange, working, self._figures, self._tell)
         self._stopping = asyncio.Event()
         self._flying: set[asyncio.Task[None]] = set()
         self._phase = "preparing"
