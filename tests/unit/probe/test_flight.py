@@ -5,24 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from probe.exchange import Ask, Reply, Trip
+from probe.exchange import Ask, Reply
 from probe.figures import Figures
 from probe.flight import Flights
 from probe.folder import Folder, Working
 from probe.mix import Planned
-
-
-class _Api:
-    """Answers everything with one status."""
-
-    def __init__(self, status: int) -> None:
-        self._status = status
-
-    async def send(self, _ask: Ask, _trip: Trip, _patience_s: float) -> Reply:
-        return Reply(self._status, {}, b"{}")
 
 
 @pytest.mark.parametrize(("status", "told"), [(200, []), (500, [1])])
@@ -34,7 +25,8 @@ def test_only_a_failure_is_told_at_once(tmp_path: Path, status: int, told: list[
     def failed() -> None:
         heard.append(figures.told(time.monotonic())["failed"])
 
-    flights = Flights(_Api(status), working, figures, failed)  # type: ignore[arg-type]
+    exchange = Mock(send=AsyncMock(return_value=Reply(status, {}, b"{}")))
+    flights = Flights(exchange, working, figures, failed)
     planned = Planned("read", "/v1/tasks", Ask("GET", "/v1/tasks"), 200, lambda _: None)
     asyncio.run(flights.fly(planned, time.monotonic()))
     working.close()

@@ -29,7 +29,8 @@ def _wheel(folder: Path, name: str, version: str, text: str) -> str:
     }
     with zipfile.ZipFile(file, "w") as wheel:
         for path, content in told.items():
-            wheel.writestr(path, content)
+            # With no time of day, or wheels with the same in them would differ.
+            wheel.writestr(zipfile.ZipInfo(path), content)
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
