@@ -6,14 +6,16 @@ Headers, certificates and timeouts of the collector come from OpenTelemetry's ow
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_ON,
     ParentBased,
@@ -61,6 +63,19 @@ class _Chosen(Sampler):
         return f"Chosen({self._share.get_description()})"
 
 
+class Exporter(OTLPSpanExporter):
+    """Sends batches of spans, and keeps none that could not be sent."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Called by the SDK from a thread of its own."""
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            # The error of the connection holds, by its frames, the batch and itself: 2 MB each 5 s
+            # while a collector is away, which a process with few other cycles would keep for hours.
+            gc.collect()
+        return result
+
+
 def traces_url(endpoint: str) -> str:
     """Where the collector takes traces, given its base URL."""
     return f"{endpoint.rstrip('/')}/v1/traces"
@@ -84,7 +99,7 @@ def provider_for(settings: Settings, endpoint: str) -> TracerProvider:
     )
     provider.add_span_processor(
         BatchSpanProcessor(
-            OTLPSpanExporter(endpoint=traces_url(endpoint), timeout=TIMEOUT_S),
+            Exporter(endpoint=traces_url(endpoint), timeout=TIMEOUT_S),
             max_queue_size=QUEUE_SPANS,
             schedule_delay_millis=SCHEDULE_MS,
             max_export_batch_size=BATCH_SPANS,

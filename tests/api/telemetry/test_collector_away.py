@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 from gtsd.telemetry import tracing
+from gtsd.telemetry.export import Exporter
 from tests.api.telemetry.receiver import trace_to
 from tests.support.environments import DEVELOPMENT
 
@@ -100,6 +106,25 @@ def test_a_process_ends_in_time_without_its_collector(unreachable: tuple[str, st
         assert (process.returncode, errors) == (0, b"")
     # A busy machine has three seconds for the end itself; the exporter alone would take ten.
     assert time.monotonic() - began < tracing.STOP_BOUND_S + 3
+
+
+@pytest.mark.parametrize(("exporter", "kept"), [(Exporter, 0), (OTLPSpanExporter, 100)])
+def test_what_could_not_be_sent_is_not_kept(
+    unreachable: tuple[str, str], exporter: type[OTLPSpanExporter], kept: int
+) -> None:
+    """Without a collection of garbage, which comes late. The control is the exporter as it is."""
+    gc.collect()
+    gc.disable()
+    try:
+        spans = [ReadableSpan(str(number)) for number in range(100)]
+        there = [weakref.ref(span) for span in spans]
+        # No time for a second try.
+        result = exporter(f"{unreachable[0]}/v1/traces", timeout=0.1).export(spans)
+        del spans
+        assert result is SpanExportResult.FAILURE
+        assert sum(span() is not None for span in there) == kept
+    finally:
+        gc.enable()
 
 
 def test_an_unreachable_collector_costs_no_request(unreachable: tuple[str, str]) -> None:
