@@ -39,11 +39,11 @@ class Shape:
         self._pid = os.getpid()
         self._hostname = socket.gethostname()
 
-    def head(self, level: int) -> Fields:
-        """What every line begins with; ``level`` is pino's number."""
+    def head(self, level: int, at: float | None = None) -> Fields:
+        """What every line begins with; ``level`` is pino's number, ``at`` a time, now by default."""
         return {
             "level": level,
-            "time": int(time.time() * 1000),
+            "time": int((time.time() if at is None else at) * 1000),
             "pid": self._pid,
             "hostname": self._hostname,
         }
@@ -58,7 +58,7 @@ class Shape:
         }
         if record.query:
             req["query"] = [self._redactor.text(name) for name in record.query[:_MAX_PARAMETERS]]
-        fields = self.head(level)
+        fields = self.head(level, record.at)
         fields["req"] = req
         fields["res"] = {"statusCode": record.status}
         fields["responseTime"] = round(record.duration_s * 1000, 3)

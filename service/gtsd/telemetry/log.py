@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -58,6 +59,7 @@ class RequestRecord(msgspec.Struct, kw_only=True):
     query: tuple[str, ...] = ()  # names of the parameters, never their values
     error: BaseException | None = None
     level: str | None = None  # a name of loguru's; None chooses by status, error and route
+    at: float = msgspec.field(default_factory=time.time)  # when it was answered
 
 
 def request(record: RequestRecord) -> None:
@@ -99,10 +101,10 @@ class _Filter:
     a line for nothing that we use.
     """
 
-    def __init__(self, shape: Shape, writer: Writer, *, pretty: bool) -> None:
+    def __init__(self, shape: Shape, fd: int, *, pretty: bool) -> None:
         self._shape = shape
-        self._writer = writer
         self._encode = as_text if pretty else as_json
+        self.writer = Writer(fd, self._lost, self._line_of_request)
 
     def __call__(self, record: Any) -> bool:
         level = LEVELS.get(record["level"].no, 30)
@@ -110,19 +112,28 @@ class _Filter:
         if isinstance(answered, RequestRecord):
             self.answered(answered, level)
         else:
-            self._write(level, self._shape.event, record, _REQUEST_ID.get())
+            line, level = self._line(level, self._shape.event, record, _REQUEST_ID.get())
+            self.writer.write(line, urgent=level >= _ERROR)
         return False
 
     def answered(self, record: RequestRecord, level: int) -> None:
         """The line of a request, which need not come through loguru; never raises."""
-        self._write(level, self._shape.request, record, level)
+        if record.error is None:
+            self.writer.write((record, level))
+            return
+        # At once: what an error refers to may be another thing by then.
+        line, level = self._line(level, self._shape.request, record, level)
+        self.writer.write(line, urgent=level >= _ERROR)
 
-    def _write(self, level: int, shaped: Callable[..., Any], *told: Any) -> None:
+    def _line_of_request(self, told: tuple[RequestRecord, int]) -> bytes:
+        record, level = told
+        return self._line(level, self._shape.request, record, level)[0]
+
+    def _line(self, level: int, shaped: Callable[..., Any], *told: Any) -> tuple[bytes, int]:
         try:
-            line = self._encode(shaped(*told))
+            return self._encode(shaped(*told)), level
         except Exception as error:  # noqa: BLE001 - a line that fails must not fail a request
-            line, level = self._failed(error), _ERROR
-        self._writer.write(line, urgent=level >= _ERROR)
+            return self._failed(error), _ERROR
 
     def _failed(self, error: Exception) -> bytes:
         fields = self._shape.head(_ERROR)
@@ -130,14 +141,20 @@ class _Filter:
         fields["err"] = {"type": type(error).__name__}
         return self._encode(fields)
 
+    def _lost(self, lost: int) -> bytes:
+        fields = self._shape.head(LEVELS[30])
+        fields["msg"] = "log lines were lost"
+        fields["lost"] = lost
+        return self._encode(fields)
+
 
 class Log:
     """The running log; ``close`` writes what is queued and gives everything back."""
 
     def __init__(self, shape: Shape, fd: int, level: str, *, pretty: bool) -> None:
-        self._writer = Writer(fd, lambda lost: _lost(shape, lost, pretty=pretty))
         logger.remove()
-        written = _Filter(shape, self._writer, pretty=pretty)
+        written = _Filter(shape, fd, pretty=pretty)
+        self._writer = written.writer
         self._handler: int | None = logger.add(
             _discard,
             filter=written,
@@ -195,13 +212,6 @@ def _secrets(settings: Settings) -> Iterator[str]:
         if written:
             yield written
             yield unquote(written)
-
-
-def _lost(shape: Shape, lost: int, *, pretty: bool) -> bytes:
-    fields = shape.head(LEVELS[30])
-    fields["msg"] = "log lines were lost"
-    fields["lost"] = lost
-    return as_text(fields) if pretty else as_json(fields)
 
 
 def _no_format(_: object) -> str:

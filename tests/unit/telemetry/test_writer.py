@@ -108,13 +108,41 @@ def test_an_urgent_line_does_not_wait_for_its_batch(
     assert b"waits" in captured.so_far()
 
 
-def test_a_full_batch_does_not_wait(monkeypatch: pytest.MonkeyPatch, capture: Capture) -> None:
-    """Sixty-four lines go out before their time."""
-    monkeypatch.setattr(writer, "INTERVAL_S", 3600.0)
-    captured = capture()
-    for _ in range(writer.BATCH_LINES):
-        logger.info("said")
-    assert _until(lambda: captured.so_far().count(b"said") == writer.BATCH_LINES)
+def test_lines_that_keep_coming_wake_the_thread_once_an_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many they are; whoever logs would pay for each time."""
+    drained: list[int] = []
+    drain = Writer._drain
+
+    def counted(self: Writer) -> None:
+        drained.append(len(self._lines))
+        drain(self)
+
+    monkeypatch.setattr(Writer, "_drain", counted)
+    reading, writing = os.pipe()
+    lines = Writer(writing, _notice)
+    ends = time.monotonic() + 1
+    while time.monotonic() < ends:
+        lines.write(b"x\n")
+        time.sleep(0.001)
+    assert lines.close(BOUND_S)
+    # The control: some have to be.
+    assert 2 <= len([count for count in drained if count]) <= 1 / writer.INTERVAL_S + 2
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_record_becomes_a_line_in_its_place() -> None:
+    """Among lines that were made before."""
+    reading, writing = os.pipe()
+    lines = Writer(writing, _notice, lambda record: b"%d\n" % record)
+    for line in (b"one\n", 2, b"three\n", 4):
+        lines.write(line)
+    assert lines.close(BOUND_S)
+    os.close(writing)
+    assert _read_all(reading) == b"one\n2\nthree\n4\n"
+    os.close(reading)
 
 
 def test_a_reader_that_went_away_is_survived(make_settings: MakeSettings) -> None:
