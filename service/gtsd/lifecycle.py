@@ -30,7 +30,7 @@ from gtsd.stores.postgres import Postgres
 from gtsd.stores.redis import Redis
 from gtsd.stores.s3 import ObjectStore
 from gtsd.systemd import Supervisor
-from gtsd.telemetry import log, tracing
+from gtsd.telemetry import collector, log
 from gtsd.telemetry.loop import watch_loop
 from gtsd.telemetry.memory import MemoryWatch
 from gtsd.telemetry.metrics import Metrics
@@ -90,7 +90,7 @@ async def run(
 ) -> int:
     """Open everything, work, close everything; gives the exit status."""
     logs = log.configure(settings)
-    traces = tracing.configure(settings)
+    traces = collector.configure(settings)
     stop = _stop_signals()
     memory = MemoryWatch()
     memory.listen()
@@ -161,7 +161,7 @@ def _spare_collections() -> None:
     """What is there by now stays, and a request makes no cycles: look for them less often."""
     gc.collect()
     gc.freeze()
-    # A whole collection waits for a quarter of what the last one left, which is now next to nothing.
+    # The next whole one waits for a quarter of what this one leaves, which is next to nothing.
     gc.collect()
     gc.set_threshold(20_000, 2, 2)
 

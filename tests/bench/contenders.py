@@ -46,9 +46,8 @@ class Contender(NamedTuple):
 
 
 def _traced(share: float) -> dict[str, str]:
-    """Nobody listens at this port, as when a collector is away."""
+    """The collector is the world's, unless another one is given."""
     return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": str(share),
     }
@@ -167,6 +166,8 @@ def running(contender: Contender, world: World, port: int) -> Iterator[int]:
         "QUERIES": str(_queries(world.folder)),
         **contender.variables,
     }
+    if "OTEL_TRACES_SAMPLER" in environ:
+        environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", world.collector)
     log = world.folder / f"{contender.name}-{port}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(

@@ -17,6 +17,7 @@ from gtsd.dev.postgres import EmbeddedPostgres
 from gtsd.dev.redis import EmbeddedRedis
 from gtsd.migrate.runner import up
 from gtsd.web.tokens import AccessTokens
+from tests.bench.collector import collector
 from tests.support.database import outside
 from tests.support.environments import JWT_SECRET
 from tests.support.process import ROOT
@@ -56,6 +57,7 @@ class World:
     postgres: EmbeddedPostgres
     redis: EmbeddedRedis
     database_url: str
+    collector: str
     users: tuple[int, ...]
     first_task: dict[int, int]
 
@@ -105,7 +107,8 @@ def world(users: int) -> Iterator[World]:
             " (SELECT user_id, min(id) AS first FROM tasks GROUP BY user_id) AS t",
         )
         first = {int(user): task for user, task in rows.items()}
-        yield World(folder, postgres, redis, url, tuple(first), first)
+        traces = stack.enter_context(collector())
+        yield World(folder, postgres, redis, url, traces, tuple(first), first)
 
 
 def processes(root: int) -> list[psutil.Process]:

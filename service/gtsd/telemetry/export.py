@@ -10,57 +10,21 @@ import gc
 import os
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_ON,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
-from opentelemetry.trace import SpanKind
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-
     from gtsd.settings import Settings
 
 QUEUE_SPANS: Final = 2_048
 BATCH_SPANS: Final = 512
 SCHEDULE_MS: Final = 2_000
 TIMEOUT_S: Final = 5.0
-
-
-class _Chosen(Sampler):
-    """A share of what nobody else has begun; of requests those that come here were chosen before.
-
-    See ``tracing.server_span``.
-    """
-
-    def __init__(self, ratio: float) -> None:
-        self._share = TraceIdRatioBased(ratio)
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        *rest: Any,
-        **more: Any,
-    ) -> SamplingResult:
-        """As the SDK asks for each span without a parent."""
-        sampler = ALWAYS_ON if kind is SpanKind.SERVER else self._share
-        return sampler.should_sample(parent_context, trace_id, name, kind, *rest, **more)
-
-    def get_description(self) -> str:
-        """For people."""
-        return f"Chosen({self._share.get_description()})"
 
 
 class Exporter(OTLPSpanExporter):
@@ -82,9 +46,9 @@ def traces_url(endpoint: str) -> str:
 
 
 def provider_for(settings: Settings, endpoint: str) -> TracerProvider:
-    """A provider of this service's name, sampling as the settings say."""
+    """A provider of this service's name. What it is asked for was chosen before: ``tracing``."""
     provider = TracerProvider(
-        sampler=ParentBased(_Chosen(settings.otel_sample_ratio)),
+        sampler=ALWAYS_ON,
         resource=Resource.create(
             {
                 "service.name": settings.otel_service_name,

@@ -40,7 +40,7 @@ class Shape:
         self._hostname = socket.gethostname()
 
     def head(self, level: int, at: float | None = None) -> Fields:
-        """What every line begins with; ``level`` is pino's number, ``at`` a time, now by default."""
+        """What every line begins with; ``level`` is pino's number, ``at`` is now by default."""
         return {
             "level": level,
             "time": int((time.time() if at is None else at) * 1000),

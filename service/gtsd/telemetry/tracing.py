@@ -7,11 +7,10 @@ request ``span`` costs a look at a context variable. So it does in a request tha
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -31,33 +30,41 @@ from gtsd.telemetry.metrics import METHODS
 from gtsd.telemetry.redact import mask_path
 from gtsd.telemetry.w3c import Ids
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-
-    from gtsd.settings import Settings
-
 INTERNAL = SpanKind.INTERNAL
 CLIENT = SpanKind.CLIENT
-STOP_BOUND_S: Final = 2.0
 _ERROR: Final = Status(StatusCode.ERROR)
 
 Attributes = Mapping[str, str | int | float | bool]
 
 
 class _Active(NamedTuple):
-    context: SpanContext | Ids
+    context: SpanContext | Ids | None  # None where nothing is recorded and nobody has begun
     tracer: Tracer | None = None  # None where children are not recorded
     parent: Context = Context()
 
 
 class _Source(NamedTuple):
     tracer: Tracer
-    ratio: float  # of the requests that nobody else has begun to trace
+    ratio: float
+
+    def records(self, caller: SpanContext | None) -> bool:
+        """What the caller says, or else the lot.
+
+        The SDK's samplers would say the same, by way of objects that nobody reads: 4 of 7 µs.
+        """
+        if caller is not None:
+            return caller.trace_flags.sampled
+        return random.random() < self.ratio  # noqa: S311 - chance is no secret
 
 
 # Set in the context that everything else is started from, and so inherited by every task.
 _SOURCE: ContextVar[_Source | None] = ContextVar("gtsd_trace_source", default=None)
 _ACTIVE: ContextVar[_Active | None] = ContextVar("gtsd_active_span", default=None)
+
+
+# One for all requests that the lot leaves out: ids that lead nowhere, with an object for each and a
+# place in each line, cost 2 % of the rate.
+_LEFT_OUT: Final = _Active(None)
 
 
 class _NoSpan:
@@ -121,6 +128,22 @@ def span(
     return _Recorded(outer.tracer, outer.parent, name, kind, attributes)
 
 
+class _Left:
+    """A root that is not recorded: what is enclosed belongs to the caller's trace, or to none."""
+
+    __slots__ = ("_outer",)
+
+    def __init__(self, active: _Active | None) -> None:
+        self._outer = _ACTIVE.get()
+        _ACTIVE.set(active)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _ACTIVE.set(self._outer)
+
+
 class ServerSpan:
     """The span of one request, begun when it is made; its ids outlive its end."""
 
@@ -144,18 +167,16 @@ class ServerSpan:
     @property
     def recorded(self) -> bool:
         """Whether a collector gets it; before its end."""
-        return self._span is not None and self._span.is_recording()
+        return self._span is not None and not self._ended
 
     def end(self, route: str, status: int, error: BaseException | None = None) -> Ids | None:
         """Name it after the route's template and close it; the ids for the log line."""
         self._ended = True
         ended = self._span
-        active = _ACTIVE.get()
-        if active is not None:
-            # Log lines that follow still belong to this trace, spans that follow do not.
-            _ACTIVE.set(_Active(active.context))
-        if ended is None or not ended.is_recording():
+        if ended is None:
             return self.ids
+        # Log lines that follow still belong to this trace, spans that follow do not.
+        _ACTIVE.set(_Active(ended.get_span_context()))
         if route:
             ended.update_name(f"{self._method} {route}")
             ended.set_attribute("http.route", route)
@@ -172,6 +193,14 @@ class ServerSpan:
 _NO_SERVER_SPAN: Final = ServerSpan(None, None, "")
 
 
+def use(tracer: Tracer | None, ratio: float = 0.0) -> None:
+    """Record with it what is begun in this context and those that come of it; None: nothing.
+
+    ``ratio`` is the share of the requests and jobs that nobody else has begun to trace.
+    """
+    _SOURCE.set(None if tracer is None else _Source(tracer, ratio))
+
+
 def server_span(headers: Mapping[str, str], method: str, path: str = "") -> ServerSpan:
     """Begin the span of a request, under the caller's where ``traceparent`` names one.
 
@@ -180,53 +209,49 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
     """
     source = _SOURCE.get()
     caller = w3c.read(headers)
-    if source is None:
-        _ACTIVE.set(None if caller is None else _Active(caller))
+    if source is None or not source.records(caller):
+        _ACTIVE.set(_left(source, caller))
         return _NO_SERVER_SPAN if caller is None else ServerSpan(None, _ids(caller), method)
-    if caller is None and random.random() >= source.ratio:  # noqa: S311 - chance is no secret
-        # The SDK would come to the same, by way of objects that nobody reads: 4 of 7 µs a request.
-        both = f"{random.getrandbits(192):048x}"
-        ids = Ids(both[:32], both[32:])
-        _ACTIVE.set(_Active(ids))
-        return ServerSpan(None, ids, method)
-    tracer = source.tracer
     verb = method if method in METHODS else "HTTP"
     attributes = {"http.request.method": method if method in METHODS else "_OTHER"}
-    parent = set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
-    begun = tracer.start_span(verb, parent, SpanKind.SERVER, attributes)
-    if path and begun.is_recording():
-        begun.set_attribute("url.path", mask_path(path))
-    _ACTIVE.set(_active(begun, tracer))
+    if path:
+        attributes["url.path"] = mask_path(path)
+    begun = source.tracer.start_span(verb, _parent(caller), SpanKind.SERVER, attributes)
+    _ACTIVE.set(_active(begun, source.tracer))
     return ServerSpan(begun, _ids(begun.get_span_context()), verb)
 
 
 def root_span(
     name: str, attributes: Attributes | None = None, headers: Mapping[str, str] | None = None
-) -> _Recorded | _NoSpan:
+) -> _Recorded | _Left:
     """The first span of work here that is no request: a run of a job.
 
     ``headers`` are what ``inject`` added where the work was asked for; it is of that trace then.
     """
     source = _SOURCE.get()
     caller = w3c.read(headers or {})
-    if source is None:
-        _ACTIVE.set(None if caller is None else _Active(caller))
-        return _NO_SPAN
-    parent = set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
-    return _Recorded(source.tracer, parent, name, INTERNAL, attributes)
+    if source is None or not source.records(caller):
+        return _Left(_left(source, caller))
+    return _Recorded(source.tracer, _parent(caller), name, INTERNAL, attributes)
 
 
 def current_ids() -> Ids | None:
-    """Those of the span at hand, or of the request whose span ended in this task."""
+    """Those of the span at hand, or of the request whose span ended in this task.
+
+    None where nobody could look them up: nothing is recorded, and no caller has named a trace.
+    """
     active = _ACTIVE.get()
-    return None if active is None else _ids(active.context)
+    return None if active is None or active.context is None else _ids(active.context)
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
-    """Add ``traceparent`` and ``tracestate`` to a request that we are about to send."""
+    """Add ``traceparent`` and ``tracestate`` to a request that we are about to send.
+
+    Where the lot has left out what is at hand, they say so: whoever gets them need not draw again.
+    """
     active = _ACTIVE.get()
     if active is not None:
-        headers.update(w3c.write(active.context))
+        headers.update(w3c.write(active.context or w3c.new_ids()))
 
 
 def _ids(context: SpanContext | Ids) -> Ids:
@@ -235,11 +260,18 @@ def _ids(context: SpanContext | Ids) -> Ids:
     return Ids(f"{context.trace_id:032x}", f"{context.span_id:016x}")
 
 
+def _parent(caller: SpanContext | None) -> Context:
+    return set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
+
+
+def _left(source: _Source | None, caller: SpanContext | None) -> _Active | None:
+    if caller is not None:
+        return _Active(caller)
+    return None if source is None else _LEFT_OUT
+
+
 def _active(begun: Span, tracer: Tracer) -> _Active:
-    context = begun.get_span_context()
-    if not begun.is_recording():
-        return _Active(context)
-    return _Active(context, tracer, set_span_in_context(begun, Context()))
+    return _Active(begun.get_span_context(), tracer, set_span_in_context(begun, Context()))
 
 
 def _fail(failed: Span, error: BaseException) -> None:
@@ -247,44 +279,3 @@ def _fail(failed: Span, error: BaseException) -> None:
     # A refusal is an answer like others, as it is for the server span.
     if not isinstance(error, ApiError) or error.status >= 500:
         failed.set_status(_ERROR)
-
-
-class Tracing:
-    """What is to be stopped in the end; holds nothing while tracing is off."""
-
-    def __init__(self, provider: TracerProvider | None) -> None:
-        self._provider = provider
-
-    @property
-    def on(self) -> bool:
-        """Whether spans are made and sent."""
-        return self._provider is not None
-
-    def shutdown(self, bound_s: float = STOP_BOUND_S) -> bool:
-        """Send what is queued, for at most so long; False when that was given up.
-
-        The provider's own shutdown waits for the exporter's retries: 5 s with a collector that is
-        away, 9 s with one that is silent. Its thread is left behind and dies with the process.
-        """
-        provider, self._provider = self._provider, None
-        if provider is None:
-            return True
-        _SOURCE.set(None)
-        stopping = threading.Thread(target=provider.shutdown, name="gtsd-traces-stop", daemon=True)
-        stopping.start()
-        stopping.join(bound_s)
-        return not stopping.is_alive()
-
-
-def configure(settings: Settings) -> Tracing:
-    """Start tracing where a collector is given. Call it before the tasks that are to be traced."""
-    if settings.otel_disabled or settings.otel_endpoint is None:
-        _SOURCE.set(None)
-        return Tracing(None)
-    # Only here: a service without a collector need not pay the 0.14 s and 8 MB of the SDK.
-    from gtsd.telemetry.export import provider_for
-
-    provider = provider_for(settings, settings.otel_endpoint)
-    tracer = provider.get_tracer("gtsd", settings.app_version)
-    _SOURCE.set(_Source(tracer, settings.otel_sample_ratio))
-    return Tracing(provider)

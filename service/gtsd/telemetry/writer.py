@@ -28,7 +28,7 @@ class Writer:
     def __init__(
         self, fd: int, notice: Callable[[int], bytes], line_of: Callable[[Any], bytes] = bytes
     ) -> None:
-        """``notice`` makes the line that tells how many lines were lost, ``line_of`` that of a record.
+        """``notice`` makes the line that tells how many were lost, ``line_of`` that of a record.
 
         Neither may raise.
         """

@@ -11,7 +11,7 @@ import pytest
 
 from gtsd.lifecycle import notify
 from gtsd.systemd import Supervisor
-from gtsd.telemetry import tracing
+from gtsd.telemetry import collector
 from tests.support.process import environment, serving, started
 from tests.support.redis import logged
 
@@ -72,7 +72,7 @@ def test_a_silent_collector_delays_the_stop_by_two_seconds_at_most(
         began = time.monotonic()
         assert served.ended(10) == 0
         # A busy machine has three seconds for the end itself; the exporter alone would take ten.
-        assert time.monotonic() - began < tracing.STOP_BOUND_S + 3
+        assert time.monotonic() - began < collector.STOP_BOUND_S + 3
         assert served.errors == ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gtsd.telemetry import tracing
+from gtsd.telemetry import collector, tracing
 from tests.api.telemetry.receiver import Receiver
 from tests.support.environments import development
 
@@ -14,7 +14,7 @@ from tests.support.environments import development
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     yield
-    tracing.configure(development())
+    collector.configure(development())
     # As the end of a request's task would.
     tracing.server_span({}, "GET")
 

@@ -13,8 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
 from tornado.netutil import bind_sockets
 
-from gtsd.telemetry import tracing
-from gtsd.telemetry.tracing import Tracing
+from gtsd.telemetry import collector
+from gtsd.telemetry.collector import Tracing
 from tests.support.environments import development
 
 
@@ -98,7 +98,7 @@ class Receiver:
 
 def trace_to(endpoint: str, **variables: str) -> Tracing:
     """Start tracing to a collector."""
-    return tracing.configure(development(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables))
+    return collector.configure(development(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables))
 
 
 def decoded(body: bytes) -> list[Received]:

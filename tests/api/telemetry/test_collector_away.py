@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from gtsd.telemetry import tracing
+from gtsd.telemetry import collector, tracing
 from gtsd.telemetry.export import Exporter
 from tests.api.telemetry.receiver import trace_to
 from tests.support.environments import DEVELOPMENT
@@ -53,7 +53,7 @@ def test_an_unreachable_collector_delays_a_stop_by_its_bound_at_most(
         began = time.monotonic()
         assert not running.shutdown(0.5)
         # The control below is still waiting then.
-        assert time.monotonic() - began < tracing.STOP_BOUND_S
+        assert time.monotonic() - began < collector.STOP_BOUND_S
 
 
 def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]) -> None:
@@ -66,7 +66,7 @@ def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]
         assert provider is not None
         stopping.append(threading.Thread(target=provider.shutdown, daemon=True))
         stopping[-1].start()
-    ends = time.monotonic() + tracing.STOP_BOUND_S + 0.1
+    ends = time.monotonic() + collector.STOP_BOUND_S + 0.1
     for thread in stopping:
         thread.join(ends - time.monotonic())
         assert thread.is_alive()
@@ -75,11 +75,11 @@ def test_without_the_bound_a_stop_would_take_longer(unreachable: tuple[str, str]
 _PROCESS = """
 import sys, time
 from gtsd import settings
-from gtsd.telemetry import log, tracing
+from gtsd.telemetry import collector, log, tracing
 names = ("DATABASE_URL", "JWT_SECRET", "OTEL_EXPORTER_OTLP_ENDPOINT")
 chosen = settings.read(dict(zip(names, sys.argv[1:])))
 log.configure(chosen)
-running = tracing.configure(chosen)
+running = collector.configure(chosen)
 with tracing.server_span({}, "GET") as server:
     server.end("/v1/x", 200)
 print("stopping", flush=True)
@@ -105,7 +105,7 @@ def test_a_process_ends_in_time_without_its_collector(unreachable: tuple[str, st
         _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (0, b"")
     # A busy machine has three seconds for the end itself; the exporter alone would take ten.
-    assert time.monotonic() - began < tracing.STOP_BOUND_S + 3
+    assert time.monotonic() - began < collector.STOP_BOUND_S + 3
 
 
 @pytest.mark.parametrize(("exporter", "kept"), [(Exporter, 0), (OTLPSpanExporter, 100)])

@@ -9,8 +9,9 @@ import socket
 import pytest
 
 from gtsd.errors import NotFound, Unavailable
-from gtsd.telemetry import tracing
-from gtsd.telemetry.tracing import CLIENT, Tracing
+from gtsd.telemetry import tracing, w3c
+from gtsd.telemetry.collector import Tracing
+from gtsd.telemetry.tracing import CLIENT
 from gtsd.telemetry.w3c import Ids
 from tests.api.telemetry.receiver import Receiver, trace_to
 
@@ -176,16 +177,17 @@ def test_outgoing_requests_carry_the_span_at_hand(receiver: Receiver) -> None:
 
 
 def test_the_ratio_decides_where_no_caller_did(receiver: Receiver) -> None:
-    """At 0 nothing is made but ids for the log; a caller that samples is followed."""
+    """At 0 nothing is made, and whom we call is told so; a caller that samples is followed."""
     running = trace_to(receiver.endpoint, OTEL_TRACES_SAMPLER_ARG="0")
     headers: dict[str, str] = {}
     with tracing.server_span({}, "GET") as server:
         with tracing.span("not made") as inner:
             inner.set("rows", 1)
             tracing.inject(headers)
-        ids = server.end("/v1/x", 200)
-    assert ids is not None
-    assert headers == {"traceparent": f"00-{ids.trace_id}-{ids.span_id}-00"}
+        assert tracing.current_ids() is server.end("/v1/x", 200) is None
+    asked = w3c.read(headers)
+    assert asked is not None
+    assert not asked.trace_flags.sampled
     with tracing.server_span(SAMPLED, "GET") as server:
         server.end("/v1/followed", 200)
     _send(running)
@@ -193,14 +195,15 @@ def test_the_ratio_decides_where_no_caller_did(receiver: Receiver) -> None:
 
 
 def test_the_ratio_is_that_of_requests_and_of_jobs(receiver: Receiver) -> None:
-    """Neither all nor none, once and not twice; each request has ids of its own all the same."""
+    """Neither all nor none, once and not twice; and ids have those that can be looked at."""
     running = trace_to(receiver.endpoint, OTEL_TRACES_SAMPLER_ARG="0.5")
     ids = [tracing.server_span({}, "GET").end("/v1/x", 200) for _ in range(400)]
     for _ in range(400):
         with tracing.root_span("job"):
             pass
     _send(running)
-    assert len(set(ids)) == 400
+    requests = [span for span in receiver.spans if span.name == "GET /v1/x"]
+    assert {one.span_id for one in ids if one} == {span.span_id for span in requests}
     for name in ("GET /v1/x", "job"):
         assert 140 < sum(span.name == name for span in receiver.spans) < 260
 

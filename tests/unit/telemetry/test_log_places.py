@@ -77,12 +77,12 @@ def test_the_format_follows_from_where_the_lines_go(
 _SCRIPT = """
 import sys
 from gtsd import settings
-from gtsd.telemetry import log, tracing
+from gtsd.telemetry import collector, log
 from loguru import logger
 
 chosen = settings.read(dict(zip(("DATABASE_URL", "JWT_SECRET"), sys.argv[2:])))
 log.configure(chosen)
-tracing.configure(chosen)
+collector.configure(chosen)
 logger.bind(sdk="opentelemetry.sdk" in sys.modules).info("said")
 exec(sys.argv[1])
 """
