@@ -17,6 +17,7 @@ from psycopg2 import extensions
 
 from gtsd.drill import messages
 from gtsd.drill.place import Place
+from gtsd.drill.signals import undisturbed
 
 _PORT: Final = 5432
 _LOOK_S: Final = 0.2
@@ -121,7 +122,8 @@ class Throwaway:
 
     def start(self) -> None:
         """Returns once it answers, so after all of the archive is replayed; raises DrillError."""
-        with self.place.log.open("ab") as log:
+        # A signal between its birth and its name would leave it behind.
+        with undisturbed(), self.place.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the host's own program
                 [
                     self.binaries / "postgres",

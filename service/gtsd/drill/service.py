@@ -58,20 +58,23 @@ def _environment(database_url: str, environ: Mapping[str, str]) -> dict[str, str
 
 @contextmanager
 def _serving(database_url: str, log: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gtsd", "serve"],
-            env=_environment(database_url, environ),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
+    process = None
     try:
+        # A signal between its birth and its name would leave it behind.
+        with undisturbed(), log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gtsd", "serve"],
+                env=_environment(database_url, environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
         yield _address(process, log)
     finally:
-        with undisturbed():
-            _end(process)
+        if process is not None:
+            with undisturbed():
+                _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
