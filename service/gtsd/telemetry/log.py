@@ -118,7 +118,7 @@ class _Filter:
 
     def answered(self, record: RequestRecord, level: int) -> None:
         """The line of a request, which need not come through loguru; never raises."""
-        if record.error is None:
+        if record.error is None and level < _ERROR:
             self.writer.write((record, level))
             return
         # At once: what an error refers to may be another thing by then.
