@@ -51,6 +51,13 @@ def test_off_means_no_spans_and_no_threads(
     assert running.shutdown()
 
 
+def test_a_job_that_is_not_recorded_is_of_its_callers_trace_until_its_end() -> None:
+    """What the same task does next is not: a worker goes on to the next job."""
+    with tracing.root_span("job", headers={"traceparent": TRACEPARENT}):
+        assert tracing.current_ids() == w3c.Ids(TRACE, PARENT)
+    assert tracing.current_ids() is None
+
+
 def test_off_hides_no_exception() -> None:
     """The context manager that does nothing swallows nothing either."""
     with pytest.raises(ZeroDivisionError), tracing.span("one"):
