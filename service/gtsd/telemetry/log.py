@@ -112,8 +112,7 @@ class _Filter:
         if isinstance(answered, RequestRecord):
             self.answered(answered, level)
         else:
-            line, level = self._line(level, self._shape.event, record, _REQUEST_ID.get())
-            self.writer.write(line, urgent=level >= _ERROR)
+            self._write(level, self._shape.event, record, _REQUEST_ID.get())
         return False
 
     def answered(self, record: RequestRecord, level: int) -> None:
@@ -122,7 +121,10 @@ class _Filter:
             self.writer.write((record, level))
             return
         # At once: what an error refers to may be another thing by then.
-        line, level = self._line(level, self._shape.request, record, level)
+        self._write(level, self._shape.request, record, level)
+
+    def _write(self, level: int, shaped: Callable[..., Any], *told: Any) -> None:
+        line, level = self._line(level, shaped, *told)
         self.writer.write(line, urgent=level >= _ERROR)
 
     def _line_of_request(self, told: tuple[RequestRecord, int]) -> bytes:

@@ -38,7 +38,7 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 class _Active(NamedTuple):
-    context: SpanContext | Ids | None  # None where nothing is recorded and nobody has begun
+    context: SpanContext | None  # None where nothing is recorded and nobody has begun
     tracer: Tracer | None = None  # None where children are not recorded
     parent: Context = Context()
 
@@ -128,7 +128,7 @@ def span(
     return _Recorded(outer.tracer, outer.parent, name, kind, attributes)
 
 
-class _Left:
+class _Left(_NoSpan):
     """A root that is not recorded: what is enclosed belongs to the caller's trace, or to none."""
 
     __slots__ = ("_outer",)
@@ -136,9 +136,6 @@ class _Left:
     def __init__(self, active: _Active | None) -> None:
         self._outer = _ACTIVE.get()
         _ACTIVE.set(active)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         _ACTIVE.set(self._outer)
@@ -223,7 +220,7 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
 
 def root_span(
     name: str, attributes: Attributes | None = None, headers: Mapping[str, str] | None = None
-) -> _Recorded | _Left:
+) -> _Recorded | _NoSpan:
     """The first span of work here that is no request: a run of a job.
 
     ``headers`` are what ``inject`` added where the work was asked for; it is of that trace then.
@@ -251,12 +248,10 @@ def inject(headers: MutableMapping[str, str]) -> None:
     """
     active = _ACTIVE.get()
     if active is not None:
-        headers.update(w3c.write(active.context or w3c.new_ids()))
+        headers.update(w3c.write(active.context or w3c.unrecorded()))
 
 
-def _ids(context: SpanContext | Ids) -> Ids:
-    if isinstance(context, Ids):
-        return context
+def _ids(context: SpanContext) -> Ids:
     return Ids(f"{context.trace_id:032x}", f"{context.span_id:016x}")
 
 

@@ -19,16 +19,15 @@ _PARENT: Final = re.compile(
 
 
 class Ids(NamedTuple):
-    """What ties a log line to its trace, in hex: all that there is of a request not recorded."""
+    """What ties a log line to its trace, in hex."""
 
     trace_id: str
     span_id: str
 
 
-def new_ids() -> Ids:
-    """Of a trace that nobody records."""
-    both = f"{random.getrandbits(192):048x}"
-    return Ids(both[:32], both[32:])
+def unrecorded() -> SpanContext:
+    """A span of a trace of its own, which nobody records."""
+    return SpanContext(random.getrandbits(128), random.getrandbits(64), is_remote=False)
 
 
 def read(headers: Mapping[str, str]) -> SpanContext | None:
@@ -49,10 +48,8 @@ def read(headers: Mapping[str, str]) -> SpanContext | None:
     )
 
 
-def write(context: SpanContext | Ids) -> dict[str, str]:
+def write(context: SpanContext) -> dict[str, str]:
     """The headers for a request that is made on behalf of this span."""
-    if isinstance(context, Ids):
-        return {TRACEPARENT: f"00-{context.trace_id}-{context.span_id}-00"}
     sampled = int(context.trace_flags) & TraceFlags.SAMPLED
     headers = {TRACEPARENT: f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled:02x}"}
     if context.trace_state:
