@@ -24,19 +24,23 @@ class Handler(BaseHTTPRequestHandler):
     into: Path
 
     def do_POST(self) -> None:
-        """Keep what can be decoded; what cannot breaks the connection."""
+        """As a collector answers."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
         status = 404
         if self.path == "/v1/traces":
             status = 200
-            spans = map(dataclasses.asdict, decoded(body))
-            with self.into.open("a") as file:
-                file.write("".join(json.dumps(span) + "\n" for span in spans))
+            self.keep(body)
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def keep(self, body: bytes) -> None:
+        """What can be decoded; what cannot breaks the connection."""
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        spans = map(dataclasses.asdict, decoded(body))
+        with self.into.open("a") as file:
+            file.write("".join(json.dumps(span) + "\n" for span in spans))
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
