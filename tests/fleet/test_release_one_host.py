@@ -68,18 +68,23 @@ def test_one_host_releases_and_goes_back_without_a_failed_request(
 
 
 def test_what_is_not_well_is_told(fleet: TestedFleet) -> None:
-    """An instance that is down is red, with its host; and nothing was changed by asking."""
+    """An instance that is down is red, and a file changed by hand; nothing is changed by asking."""
     name = fleet.names("app")[0]
     # With its socket, which starts it for whoever asks: Prometheus does, all the time.
     both = "gtsd-api@2.socket gtsd-api@2.service"
-    fleet.host(name).run_expect([0], f"systemctl stop {both}")
+    # In its place, as it is one file for all releases that have it.
+    file = "file=$(ls /opt/gtsd/current/venv/lib/python3*/site-packages/aiopg/__init__.py)"
+    spoil = f"{file}; cp $file /run/kept; echo '# by hand' >> $file"
+    mend = f"{file}; cat /run/kept > $file; rm /run/kept"
+    fleet.host(name).run_expect([0], f"systemctl stop {both}; {spoil}")
     try:
         asked = fleet.play("verify.yml")
         assert asked.rc != 0
         assert f"{name}: health" in asked.stdout, asked.stdout[-3000:]
+        assert f"{name}: program" in asked.stdout, asked.stdout[-3000:]
         assert asked.changes == []
     finally:
-        fleet.host(name).run_expect([0], f"systemctl start {both}")
+        fleet.host(name).run_expect([0], f"{mend}; systemctl start {both}")
 
 
 def test_the_ledger_is_shipped_with_the_logs(fleet: TestedFleet) -> None:

@@ -33,6 +33,7 @@ tools: {description: Whether what unpacks releases is there., type: bool, return
 apt: {description: Whether Ansible can ask the package manager., type: bool, returned: always}
 user: {description: Whether the service's user is there., type: bool, returned: always}
 folders: {description: Whether the settings have folders., type: bool, returned: always}
+begun: {description: Whether the release is unpacked by halves., type: bool, returned: always}
 complete: {description: Whether the release is unpacked in full., type: bool, returned: always}
 archive: {description: SHA-256 of what was unpacked in full., type: str, returned: always}
 settings: {description: Whether the release has settings of its own., type: bool, returned: always}
@@ -255,6 +256,7 @@ def main() -> None:
         apt=find_spec("apt") is not None,
         user=has_user("gtsd"),
         folders=_SETTINGS.parent.is_dir() and all(path.is_dir() for path in _DROP_INS),
+        begun=release.exists() and not archive,
         complete=bool(archive),
         archive=archive,
         settings=(release / "settings.env").is_file(),

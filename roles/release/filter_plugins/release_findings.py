@@ -36,6 +36,13 @@ def service_findings(state: dict[str, Any], host: str, version: str) -> list[Fin
     ]
 
 
+def program_finding(result: dict[str, Any], host: str) -> Finding:
+    """From gtsd_environment in check mode: files that somebody changed, which a rollback keeps."""
+    edited = result["edited"]
+    says = f"{len(edited)} files were changed by hand: {', '.join(edited[:3])}"
+    return _finding(host, "program", says if edited else "as it was installed", good=not edited)
+
+
 def command_finding(result: dict[str, Any], host: str, item: str) -> Finding:
     """A program that says what is wrong, and by its exit status whether anything is."""
     said = (result.get("stdout") or "").strip() or (result.get("stderr") or "").strip()
@@ -98,6 +105,7 @@ class FilterModule:
         """The names that templates use."""
         return {
             "service_findings": service_findings,
+            "program_finding": program_finding,
             "command_finding": command_finding,
             "log_finding": log_finding,
             "traffic_finding": traffic_finding,

@@ -14,6 +14,7 @@ from roles.release.filter_plugins.release_findings import (
     command_finding,
     findings_table,
     log_finding,
+    program_finding,
     service_findings,
     traffic_finding,
 )
@@ -34,6 +35,14 @@ def test_a_host_that_serves_is_green() -> None:
     """All three of its items."""
     found = service_findings(WELL, "app1", "1.4.0")
     assert states(found) == {"health": "green", "worker": "green", "version": "green"}
+
+
+def test_files_that_were_changed_by_hand_are_red_and_named() -> None:
+    """A rollback would go on with them."""
+    assert program_finding({"edited": []}, "app1")["state"] == "green"
+    found = program_finding({"edited": ["a.py", "b.py", "c.py", "d.py"]}, "app1")
+    assert (found["state"], found["item"]) == ("red", "program")
+    assert found["says"] == "4 files were changed by hand: a.py, b.py, c.py"
 
 
 @pytest.mark.parametrize(
