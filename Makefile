@@ -137,7 +137,7 @@ rehearsal-down: ## Leave nothing of the rehearsal behind; NAME=other for another
 
 fleet_tests = $(if $(filter-out file default,$(origin TESTS)),$(TESTS),tests/fleet)
 
-test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|trixie for one, TESTS=… for some tests.
+test-fleet: ## Try all of it on real hosts, as root; TOPOLOGY=small|full|bookworm for one, TESTS=… for some tests.
 	@$(environment) ansible
 	@$(environment) test
 	@$(call python,test) -m tests.fleet.machines.suite --tests '$(fleet_tests)' $(addprefix --kind ,$(TOPOLOGY))

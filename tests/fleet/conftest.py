@@ -12,7 +12,7 @@ import pytest
 
 from tests.fleet.machines.commands import Refused
 from tests.fleet.machines.fleet import find
-from tests.fleet.machines.suite import KINDS, kind_of
+from tests.fleet.machines.shapes import SHAPES
 from tests.fleet.machines.tested import TestedFleet
 
 # A playbook, or a host that boots, is part of many of these tests.
@@ -23,9 +23,9 @@ def _name() -> str:
     return os.environ.get("GTSD_REHEARSAL") or "rehearsal"
 
 
-def _kind() -> str | None:
+def _shape() -> str | None:
     try:
-        return kind_of(find(_name()).plan)
+        return find(_name()).plan.shape.name
     except Refused:
         return None
 
@@ -33,7 +33,11 @@ def _kind() -> str | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tests say which fleets they are meant for."""
     config.addinivalue_line(
-        "markers", f"shape(*names): run on these fleets, of {', '.join(KINDS)}; small by default"
+        "markers", f"shape(*names): run on these fleets, of {', '.join(SHAPES)}; small by default"
+    )
+    config.addinivalue_line(
+        "markers",
+        "both_releases: on Debian 12 too, where `make test-fleet` has such a small fleet",
     )
     config.addinivalue_line(
         "markers", "beside: on a second fleet at the same time, where all tests of small are run"
@@ -45,12 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Only what is meant for the fleet that is up; those that disturb it come last."""
-    kind = _kind()
+    shape = _shape()
     fleet_tests = [item for item in items if "fleet" in getattr(item, "fixturenames", ())]
     for item in fleet_tests:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_TIMEOUT))
-        foreign = kind is not None and kind not in shapes(item)
+        foreign = shape is not None and shape not in shapes(item)
         if foreign or (item.get_closest_marker("by_hand") and not _is_named(config, item)):
             items.remove(item)
             config.hook.pytest_deselected(items=[item])
@@ -62,10 +66,10 @@ def _is_named(config: pytest.Config, item: pytest.Item) -> bool:
 
 
 def shapes(item: pytest.Item) -> tuple[str, ...]:
-    """The fleets that a test is meant for."""
+    """The shapes of fleets that a test is meant for."""
     marker = item.get_closest_marker("shape")
     wanted = marker.args if marker else ("small",)
-    unknown = set(wanted) - set(KINDS)
+    unknown = set(wanted) - set(SHAPES)
     if unknown:
         raise pytest.UsageError(f"{item.nodeid} is meant for {unknown}, which no fleet is.")
     return wanted

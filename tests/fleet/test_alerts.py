@@ -22,7 +22,7 @@ from tests.support.probing import history
 
 # By hand (make test-alerts): twenty minutes of waiting for alerts to be told and to end.
 pytestmark = [
-    pytest.mark.shape("small", "trixie"),
+    pytest.mark.both_releases,
     pytest.mark.by_hand,
     pytest.mark.timeout(1500),
 ]

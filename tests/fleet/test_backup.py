@@ -17,7 +17,8 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_postgresql import primary, sql, wait
 
 pytestmark = [
-    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.shape("small", "full"),
+    pytest.mark.both_releases,
     pytest.mark.beside,
     pytest.mark.timeout(1200),
 ]

@@ -14,7 +14,7 @@ from tests.fleet.machines.tested import TestedFleet
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.shape("small", "trixie")
+pytestmark = pytest.mark.both_releases
 
 # Made on the host for a moment: a key that is no secret of anybody's.
 _GUEST = "/run/guest-key"

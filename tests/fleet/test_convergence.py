@@ -18,7 +18,7 @@ from tests.fleet.machines import plays, rehearsal
 from tests.fleet.machines.commands import say
 from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.plays import Play
-from tests.fleet.machines.suite import kept
+from tests.fleet.machines.suite import KINDS, kept
 from tests.fleet.machines.tested import TestedFleet
 
 _KILLS = 20
@@ -53,7 +53,8 @@ class Bare(NamedTuple):
 @pytest.fixture(scope="module")
 def bare(fleet: TestedFleet) -> Iterator[Bare]:
     """Of the same kind as the first host, but deployed by an inventory with a vault."""
-    with kept("small", "bare") as found:
+    kind = next(kind for kind, made in KINDS.items() if made == (fleet.shape, fleet.suite))
+    with kept(kind, "bare") as found:
         rehearsal.give_release("bare")
         tested = TestedFleet(found)
         with environment.made_for(tested, "tried") as folder:

@@ -14,7 +14,8 @@ from tests.fleet.test_backup import back_up, backups, keeper, switch
 from tests.fleet.test_postgresql import sql
 
 pytestmark = [
-    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.shape("small", "full"),
+    pytest.mark.both_releases,
     pytest.mark.beside,
     pytest.mark.timeout(900),
 ]

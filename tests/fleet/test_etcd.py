@@ -9,7 +9,7 @@ import pytest
 
 from tests.fleet.machines.tested import TestedFleet
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 PKI = "/etc/gtsd/pki"
 SURE = f"--cacert {PKI}/ca.pem"

@@ -23,7 +23,7 @@ from tests.support.tls import make_ca
 
 # By hand: a quarter of an hour, of which most is waiting for a Loki that is away.
 pytestmark = [
-    pytest.mark.shape("small", "trixie"),
+    pytest.mark.both_releases,
     pytest.mark.by_hand,
     pytest.mark.timeout(1500),
 ]

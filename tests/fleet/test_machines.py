@@ -18,7 +18,7 @@ from tests.fleet.machines.places import PROJECT
 from tests.fleet.machines.shapes import SHAPES
 from tests.fleet.machines.tested import TestedFleet
 
-pytestmark = pytest.mark.shape("small", "trixie")
+pytestmark = pytest.mark.both_releases
 _MACHINES = [sys.executable, "-m", "tests.fleet.machines", "--name"]
 
 

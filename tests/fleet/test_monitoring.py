@@ -15,7 +15,7 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.watching import ask, keep_asking, names_in, query, unknown
 from tests.support.status_page import queries
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 ROLE = Path(__file__).parents[2] / "roles/monitoring/files"
 # What only a second database host has.

@@ -13,7 +13,7 @@ import pytest
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 HOST = f"Host: {PUBLIC_NAME}\r\n".encode()
 

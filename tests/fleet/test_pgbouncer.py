@@ -10,7 +10,7 @@ from tests.fleet.machines.tested import TestedFleet
 
 SOCKET = "/run/pgbouncer/.s.PGSQL.6432"
 CONSOLE = "runuser -u pgbouncer -- psql -XqAt -h /run/pgbouncer -p 6432 -U pgbouncer pgbouncer"
-BOTH = pytest.mark.shape("small", "full", "trixie")
+BOTH = pytest.mark.shape("small", "full")
 
 
 def query(fleet: TestedFleet, sql: str, *, secret: str = "", patience: int = 30) -> str:
@@ -28,6 +28,7 @@ def query(fleet: TestedFleet, sql: str, *, secret: str = "", patience: int = 30)
 
 
 @BOTH
+@pytest.mark.both_releases
 def test_the_service_reaches_the_primary(fleet: TestedFleet) -> None:
     """By the socket, over TLS; with a wrong password it reaches nothing."""
     sql = (
@@ -107,6 +108,7 @@ def test_a_planned_switchover_fails_no_transaction(fleet: TestedFleet) -> None:
 
 
 @BOTH
+@pytest.mark.both_releases
 def test_other_cas_are_read_without_a_restart(fleet: TestedFleet) -> None:
     """It has no certificate whose renewal would tell it; once it knows them, nothing is done."""
     host = fleet.host(fleet.names("app")[0])

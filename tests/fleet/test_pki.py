@@ -26,7 +26,7 @@ LEAVES = {
     "edge": ("nginx",),
 }
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 
 def _leaves(fleet: TestedFleet) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,8 @@ from tests.fleet.watching import query, receiver
 # By hand (make test-alerts), since each release takes its minutes; before any faults are made:
 # alerts on the budget of errors go on for half an hour after them.
 pytestmark = [
-    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.shape("small", "full"),
+    pytest.mark.both_releases,
     pytest.mark.by_hand,
     pytest.mark.timeout(5400),
 ]

@@ -18,7 +18,7 @@ GROUPS = ("edge", "app", "database", "cache", "backup", "monitor")
 # What listens here on the loopback only, what others often forget, and the ends.
 OTHERS = {1, 21, 23, 25, 111, 3000, 3001, 5433, 6380, 6432, 8080, 8440, 8505, 9090, 9100, 65535}
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ from tests.fleet.test_postgresql import is_whole, sql, wait
 
 # By hand: after it the fleet has backups in a bucket that is gone.
 pytestmark = [
-    pytest.mark.shape("small", "full", "trixie"),
+    pytest.mark.shape("small", "full"),
+    pytest.mark.both_releases,
     pytest.mark.by_hand,
     pytest.mark.timeout(2400),
 ]

@@ -12,7 +12,7 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.shipping import until
 
 SERVER, SENTINEL = 6379, 26379
-BOTH = pytest.mark.shape("small", "full", "trixie")
+BOTH = pytest.mark.shape("small", "full")
 
 
 def ask(fleet: TestedFleet, host: str, user: str, *commands: str, port: int = SERVER) -> str:
@@ -55,6 +55,7 @@ def until_one_master(fleet: TestedFleet, followers: int, seconds: float = 60) ->
 
 
 @BOTH
+@pytest.mark.both_releases
 def test_nothing_is_served_without_tls(fleet: TestedFleet) -> None:
     """Neither by the server nor, where there is one, by Sentinel."""
     host = fleet.host(fleet.names("cache")[0])
@@ -64,6 +65,7 @@ def test_nothing_is_served_without_tls(fleet: TestedFleet) -> None:
 
 
 @BOTH
+@pytest.mark.both_releases
 def test_nobody_comes_in_without_a_name(fleet: TestedFleet) -> None:
     """The default user is off, and so is the name that older clients give."""
     host = fleet.host(fleet.names("cache")[0])

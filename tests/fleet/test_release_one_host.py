@@ -15,7 +15,7 @@ import pytest
 from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.releasing import build, current, kept_otherwise, outside
 
-pytestmark = [pytest.mark.shape("small", "trixie"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.both_releases, pytest.mark.timeout(900)]
 
 RATE = 20.0
 

@@ -11,8 +11,11 @@ from tests.fleet.machines.tested import TestedFleet
 from tests.fleet.test_backup import RPO, back_up, backups, beside, keeper, mark, pgbackrest, switch
 from tests.fleet.test_postgresql import is_whole, primary, sql, wait
 
-# In CI on Debian 13 alone, which has less to do than the two fleets of Debian 12.
-pytestmark = [pytest.mark.shape("trixie", "full"), pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.shape("small", "full"),
+    pytest.mark.beside,
+    pytest.mark.timeout(1800),
+]
 
 
 def _data(fleet: TestedFleet) -> str:

@@ -15,7 +15,7 @@ from tests.support.status_page import PAGE
 
 # By hand (make test-alerts): it tells that all is well, which is not so for half an hour after what
 # other tests do to the same fleet, and memory that runs out in any fleet is counted in all of them.
-pytestmark = [pytest.mark.shape("small", "full", "trixie"), pytest.mark.by_hand]
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases, pytest.mark.by_hand]
 
 PROMETHEUS = 9090
 # What one who is woken would be told, or will be soon.

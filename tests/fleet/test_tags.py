@@ -9,9 +9,6 @@ import pytest
 
 from tests.fleet.machines.tested import TestedFleet
 
-# What a role asks is the same on either Debian, and the fleet of Debian 13 has less to do.
-pytestmark = pytest.mark.shape("trixie")
-
 _TAGS = sorted(set(re.findall(r"tags: (\w+)\}", Path("playbooks/site.yml").read_text())))
 # All roles say before what cannot work; from here on each is by itself.
 _FIRST = "PLAY [Make every host safe"

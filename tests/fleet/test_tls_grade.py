@@ -13,7 +13,7 @@ from tests.fleet.machines.places import Places
 from tests.fleet.machines.shapes import PUBLIC_NAME
 from tests.fleet.machines.tested import TestedFleet
 
-pytestmark = [pytest.mark.shape("small", "trixie"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.both_releases, pytest.mark.timeout(300)]
 
 PROGRAM = shutil.which("testssl") or shutil.which("testssl.sh")
 # Severities in testssl's words; WARN is a check that its own openssl could not make.

@@ -108,7 +108,7 @@ PROGRAMS = [
     ),
 ]
 
-pytestmark = pytest.mark.shape("small", "full", "trixie")
+pytestmark = [pytest.mark.shape("small", "full"), pytest.mark.both_releases]
 
 
 @pytest.fixture(scope="module")

@@ -21,19 +21,20 @@ from typing import NoReturn
 from tests.fleet.machines import cgroups, fleet, image, pace, plays, prerequisites, rehearsal
 from tests.fleet.machines.commands import Refused, locked, say
 from tests.fleet.machines.places import PROJECT, STATE
-from tests.fleet.machines.shapes import SHAPES, Plan
+from tests.fleet.machines.shapes import SHAPES
 
-# What each is called, its shape and its Debian release.
+# What each is called, its shape and its Debian release: each shape once, each release once, and the
+# rest for whoever has the time.
 KINDS = {
-    "small": ("small", "bookworm"),
+    "small": ("small", "trixie"),
     "full": ("full", "bookworm"),
-    "trixie": ("small", "trixie"),
+    "bookworm": ("small", "bookworm"),
 }
 # Seconds that are promised, with the packages kept from an earlier run.
 BARS = {
     "small": {"bring-up": 300.0, "second run": 90.0},
     "full": {"bring-up": 720.0, "second run": 90.0},
-    "trixie": {"bring-up": 300.0, "second run": 90.0},
+    "bookworm": {"bring-up": 300.0, "second run": 90.0},
 }
 _SMALL_MEMORY_MB = 1536
 # Kinds that have so many tests that two fleets share them, where all are run: those marked `beside`
@@ -43,11 +44,6 @@ _NOTHING_COLLECTED = 5
 ALL = "tests/fleet"
 # A test and how it went, of all that pytest says.
 _VERDICT = re.compile(r"\S+::.* (PASSED|FAILED|ERROR|SKIPPED)")
-
-
-def kind_of(plan: Plan) -> str:
-    """What a fleet is called here."""
-    return "trixie" if plan.suite == "trixie" else plan.shape.name
 
 
 @dataclass
@@ -188,8 +184,7 @@ def try_kinds(kinds: Sequence[str], tests: Sequence[str], report: Report) -> Non
         up = {kind: found for kind in kinds if (found := bring_up(kind, report, stack))}
         trials = []
         for kind, found in up.items():
-            part = "not beside" if kind in shared else None
-            trials.append(Trial(kind, found, tests, part))
+            trials.append(Trial(kind, found, tests, _part(kind, shared)))
             stack.callback(trials[-1].end)
         for kind in shared:
             if second := _deployed(kind, _second(kind), report, stack, show=False):
@@ -199,6 +194,12 @@ def try_kinds(kinds: Sequence[str], tests: Sequence[str], report: Report) -> Non
             _told(trial, report)
     for name in [*(f"test{kind}" for kind in kinds), *map(_second, shared)]:
         report.faults += [f"{name}: left behind: {rest}" for rest in fleet.leftovers(name)]
+
+
+def _part(kind: str, shared: Sequence[str]) -> str | None:
+    if kind == "bookworm":
+        return "both_releases"
+    return "not beside" if kind in shared else None
 
 
 def _second(kind: str) -> str:

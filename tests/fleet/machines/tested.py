@@ -32,6 +32,7 @@ class TestedFleet:
         self.shape = fleet.plan.shape.name
         self.suite = fleet.plan.suite
         self.gateway = fleet.plan.gateway
+        self.binds_accounts = fleet.plan.binds_accounts
         self.state = fleet.places.state
 
     # ---- who there is
