@@ -44,6 +44,11 @@ class Sent(NamedTuple):
     commands: tuple[Command, ...]
     replies: asyncio.Future[list[Any]] | None
 
+    @property
+    def arrived(self) -> bool:
+        """Whether the answer is there: it was sent with another call's, which was waited for."""
+        return self.replies is not None and self.replies.done()
+
     def forget(self) -> None:
         """Nobody waits for the answer any more."""
         if self.replies is not None:
@@ -124,6 +129,9 @@ class Redis:
             raise RedisAway("the breaker is open" if self._pool else "not configured")
         left = deadline.remaining() if heed_deadline else None
         allowed = self._timeout if left is None else min(self._timeout, left)
+        if sent.arrived:
+            # The span of the other call has the time of both.
+            return await self._answer(self._pool, sent, allowed)
         operation = str(sent.commands[0][0]) if len(sent.commands) == 1 else "PIPELINE"
         with tracing.span(f"redis {operation}", tracing.CLIENT, _attributes(operation)):
             return await self._answer(self._pool, sent, allowed)

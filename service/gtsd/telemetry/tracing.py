@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -18,29 +18,20 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
-    Status,
-    StatusCode,
     Tracer,
     set_span_in_context,
 )
 
-from gtsd.errors import ApiError
 from gtsd.telemetry import w3c
 from gtsd.telemetry.metrics import METHODS
 from gtsd.telemetry.redact import mask_path
+from gtsd.telemetry.spans import ACTIVE, ERROR, NO_SPAN, Active, Deferred, NoSpan, Recorded, active
 from gtsd.telemetry.w3c import Ids
 
 INTERNAL = SpanKind.INTERNAL
 CLIENT = SpanKind.CLIENT
-_ERROR: Final = Status(StatusCode.ERROR)
 
 Attributes = Mapping[str, str | int | float | bool]
-
-
-class _Active(NamedTuple):
-    context: SpanContext | None  # None where nothing is recorded and nobody has begun
-    tracer: Tracer | None = None  # None where children are not recorded
-    parent: Context = Context()
 
 
 class _Source(NamedTuple):
@@ -59,86 +50,48 @@ class _Source(NamedTuple):
 
 # Set in the context that everything else is started from, and so inherited by every task.
 _SOURCE: ContextVar[_Source | None] = ContextVar("gtsd_trace_source", default=None)
-_ACTIVE: ContextVar[_Active | None] = ContextVar("gtsd_active_span", default=None)
 
 
 # One for all requests that the lot leaves out: ids that lead nowhere, with an object for each and a
 # place in each line, cost 2 % of the rate.
-_LEFT_OUT: Final = _Active(None)
-
-
-class _NoSpan:
-    """What is entered while nothing is recorded."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def set(self, name: str, value: str | float | bool) -> None:
-        """Nothing to do."""
-
-
-class _Recorded:
-    """A span of our own work or of a call to a server."""
-
-    __slots__ = ("_outer", "_span")
-
-    def __init__(
-        self, tracer: Tracer, parent: Context, name: str, kind: SpanKind, attributes: Any
-    ) -> None:
-        self._outer = _ACTIVE.get()
-        self._span = tracer.start_span(name, parent, kind, attributes)
-        _ACTIVE.set(_active(self._span, tracer))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        # Not by token: an async generator may be closed in another context than it was begun in.
-        _ACTIVE.set(self._outer)
-        if error is not None:
-            _fail(self._span, error)
-        self._span.end()
-
-    def set(self, name: str, value: str | float | bool) -> None:
-        """Add an attribute, such as a number of rows."""
-        self._span.set_attribute(name, value)
-
-
-_NO_SPAN: Final = _NoSpan()
+_LEFT_OUT: Final = Active(None)
 
 
 def span(
     name: str, kind: SpanKind = INTERNAL, attributes: Attributes | None = None
-) -> _Recorded | _NoSpan:
+) -> Recorded | NoSpan:
     """A span around the enclosed work, under the current request's; usable across awaits.
 
     ``name`` comes from the code, never from a client. An exception that passes is recorded by its
     type alone: its message may hold what must not leave the process.
     """
-    outer = _ACTIVE.get()
+    outer = ACTIVE.get()
     if outer is None or outer.tracer is None:
-        return _NO_SPAN
-    return _Recorded(outer.tracer, outer.parent, name, kind, attributes)
+        return NO_SPAN
+    return Recorded(outer.tracer, outer.parent, name, kind, attributes)
 
 
-class _Left(_NoSpan):
+def deferred_span(name: str) -> Deferred | NoSpan:
+    """As ``span``, for work of which there is nothing to tell unless something in it is recorded,
+    or it fails: a handler whose answer is at hand already would double the cost of a trace.
+    """
+    outer = ACTIVE.get()
+    if outer is None or outer.tracer is None:
+        return NO_SPAN
+    return Deferred(outer, outer.tracer, name)
+
+
+class _Left(NoSpan):
     """A root that is not recorded: what is enclosed belongs to the caller's trace, or to none."""
 
     __slots__ = ("_outer",)
 
-    def __init__(self, active: _Active | None) -> None:
-        self._outer = _ACTIVE.get()
-        _ACTIVE.set(active)
+    def __init__(self, active: Active | None) -> None:
+        self._outer = ACTIVE.get()
+        ACTIVE.set(active)
 
     def __exit__(self, *_: object) -> None:
-        _ACTIVE.set(self._outer)
+        ACTIVE.set(self._outer)
 
 
 class ServerSpan:
@@ -173,16 +126,17 @@ class ServerSpan:
         if ended is None:
             return self.ids
         # Log lines that follow still belong to this trace, spans that follow do not.
-        _ACTIVE.set(_Active(ended.get_span_context()))
+        ACTIVE.set(Active(ended.get_span_context()))
+        told: dict[str, str | int] = {}
         if route:
             ended.update_name(f"{self._method} {route}")
-            ended.set_attribute("http.route", route)
+            told["http.route"] = route
         if status:
-            ended.set_attribute("http.response.status_code", status)
+            told["http.response.status_code"] = status
         if status >= 500:
-            ended.set_status(_ERROR)
-            kind = type(error).__qualname__ if error is not None else str(status)
-            ended.set_attribute("error.type", kind)
+            ended.set_status(ERROR)
+            told["error.type"] = type(error).__qualname__ if error is not None else str(status)
+        ended.set_attributes(told)
         ended.end()
         return self.ids
 
@@ -207,20 +161,20 @@ def server_span(headers: Mapping[str, str], method: str, path: str = "") -> Serv
     source = _SOURCE.get()
     caller = w3c.read(headers)
     if source is None or not source.records(caller):
-        _ACTIVE.set(_left(source, caller))
+        ACTIVE.set(_left(source, caller))
         return _NO_SERVER_SPAN if caller is None else ServerSpan(None, _ids(caller), method)
     verb = method if method in METHODS else "HTTP"
     attributes = {"http.request.method": method if method in METHODS else "_OTHER"}
     if path:
         attributes["url.path"] = mask_path(path)
     begun = source.tracer.start_span(verb, _parent(caller), SpanKind.SERVER, attributes)
-    _ACTIVE.set(_active(begun, source.tracer))
+    ACTIVE.set(active(begun, source.tracer))
     return ServerSpan(begun, _ids(begun.get_span_context()), verb)
 
 
 def root_span(
     name: str, attributes: Attributes | None = None, headers: Mapping[str, str] | None = None
-) -> _Recorded | _NoSpan:
+) -> Recorded | NoSpan:
     """The first span of work here that is no request: a run of a job.
 
     ``headers`` are what ``inject`` added where the work was asked for; it is of that trace then.
@@ -229,7 +183,7 @@ def root_span(
     caller = w3c.read(headers or {})
     if source is None or not source.records(caller):
         return _Left(_left(source, caller))
-    return _Recorded(source.tracer, _parent(caller), name, INTERNAL, attributes)
+    return Recorded(source.tracer, _parent(caller), name, INTERNAL, attributes)
 
 
 def current_ids() -> Ids | None:
@@ -237,7 +191,7 @@ def current_ids() -> Ids | None:
 
     None where nobody could look them up: nothing is recorded, and no caller has named a trace.
     """
-    active = _ACTIVE.get()
+    active = ACTIVE.get()
     return None if active is None or active.context is None else _ids(active.context)
 
 
@@ -246,7 +200,7 @@ def inject(headers: MutableMapping[str, str]) -> None:
 
     Where the lot has left out what is at hand, they say so: whoever gets them need not draw again.
     """
-    active = _ACTIVE.get()
+    active = ACTIVE.get()
     if active is not None:
         headers.update(w3c.write(active.context or w3c.unrecorded()))
 
@@ -259,18 +213,7 @@ def _parent(caller: SpanContext | None) -> Context:
     return set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
 
 
-def _left(source: _Source | None, caller: SpanContext | None) -> _Active | None:
+def _left(source: _Source | None, caller: SpanContext | None) -> Active | None:
     if caller is not None:
-        return _Active(caller)
+        return Active(caller)
     return None if source is None else _LEFT_OUT
-
-
-def _active(begun: Span, tracer: Tracer) -> _Active:
-    return _Active(begun.get_span_context(), tracer, set_span_in_context(begun, Context()))
-
-
-def _fail(failed: Span, error: BaseException) -> None:
-    failed.set_attribute("error.type", type(error).__qualname__)
-    # A refusal is an answer like others, as it is for the server span.
-    if not isinstance(error, ApiError) or error.status >= 500:
-        failed.set_status(_ERROR)

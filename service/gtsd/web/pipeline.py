@@ -40,7 +40,7 @@ class Pipeline:
         else:
             call.account = await self._identify(call)
         self._read(call)
-        with tracing.span(call.route.use_case):
+        with tracing.deferred_span(call.route.use_case):
             answer = await call.route.handler(call)
         if policy is Policy.USER:
             return _validated(call, answer)

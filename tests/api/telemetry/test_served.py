@@ -59,6 +59,22 @@ async def test_a_served_request_is_one_tree_with_its_queries(
     assert {span.trace_id for span in receiver.spans} > {TRACE}
 
 
+async def test_what_is_answered_out_of_the_cache_has_one_span_beside_the_request(
+    receiver: Receiver, start: Start
+) -> None:
+    """Its limit and its answer were asked for together, and nothing was left to do."""
+    tracing = trace_to(receiver.endpoint)
+    service = await start()
+    ada = await service.person()
+    for own in ({}, {"traceparent": TRACEPARENT}):
+        assert (await ada.call("GET", "/v1/tasks/today", headers=own)).status == 200
+    assert await asyncio.to_thread(tracing.shutdown, 10)
+    tree = [span for span in receiver.spans if span.trace_id == TRACE]
+    (request,) = [span for span in tree if span.kind == "SERVER"]
+    (redis,) = [span for span in tree if span is not request]
+    assert (redis.name, redis.parent_id) == ("redis PIPELINE", request.span_id)
+
+
 async def test_an_exemplar_leads_to_a_trace_that_was_sent(receiver: Receiver, start: Start) -> None:
     """Of a request that is not sampled nothing is sent, so nothing may point there."""
     tracing = trace_to(receiver.endpoint)

@@ -65,6 +65,43 @@ def test_a_request_is_one_tree(receiver: Receiver) -> None:
     assert not any(span.failed for span in receiver.spans)
 
 
+def test_a_deferred_span_is_there_where_it_has_something_to_tell(receiver: Receiver) -> None:
+    """A query in it, or a failure; alone it would say no more than the request."""
+    running = trace_to(receiver.endpoint)
+    later: list[asyncio.Task[None]] = []
+
+    async def query(name: str) -> None:
+        with tracing.span(name, CLIENT):
+            await asyncio.sleep(0)
+
+    async def handle() -> Ids | None:
+        with tracing.server_span({}, "GET") as server:
+            with tracing.deferred_span("quiet"):
+                later.append(asyncio.create_task(query("after")))
+            with tracing.deferred_span("asks"):
+                await query("in it")
+            with pytest.raises(ValueError, match="no"), tracing.deferred_span("fails"):
+                raise ValueError("no")
+            with tracing.deferred_span("named"):
+                ids = tracing.current_ids()
+            await later[0]
+            server.end("/v1/x", 200)
+            return ids
+
+    ids = asyncio.run(handle())
+    _send(running)
+    assert ids == (receiver.named("GET /v1/x").trace_id, receiver.named("named").span_id)
+    assert {span.name for span in receiver.spans} == {
+        "GET /v1/x", "asks", "in it", "fails", "named", "after",
+    }  # fmt: skip
+    request, asks = receiver.named("GET /v1/x"), receiver.named("asks")
+    assert receiver.named("in it").parent_id == asks.span_id
+    assert receiver.named("after").parent_id == request.span_id
+    fails = receiver.named("fails")
+    assert (fails.parent_id, fails.failed) == (request.span_id, True)
+    assert fails.attributes == {"error.type": "ValueError"}
+
+
 def test_every_span_says_which_process_made_it(receiver: Receiver) -> None:
     """Service, version, environment, host and process."""
     running = trace_to(receiver.endpoint, OTEL_SERVICE_NAME="gtsd-api-test", APP_VERSION="1.2.3")
