@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test fuzz programs lint lock schema wheel release audit new-environment clean rehearsal \
 	rehearsal-down test-fleet test-release-long test-rebuild test-alerts test-versions release-twice deploy \
-	rollback bench bench-lasting bench-quick bench-programs
+	rollback bench bench-lasting bench-quick bench-programs environments
 
 export PYTHON
 # The caller's may not exist on this machine; this one is everywhere.
@@ -71,6 +71,9 @@ programs: ## Install what tests need and we may: Chromium, curl, PostgreSQL, pgB
 		mkdir -p $(no_cluster) && echo 'create_main_cluster = false' >$(no_cluster)/gtsd-tests.conf && \
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing \
 			>/dev/null; } || echo "Not installed:$$missing; see above what apt-get said."
+
+environments: ## Make those of all checks at once; else each is made when it is first wanted.
+	@printf '%s\n' test ansible-lint ansible lint build | xargs -n 1 -P 5 $(environment)
 
 lint: ## Run every checker: style, types, import directions, SQL, shell, YAML, workflows, playbooks.
 	@$(environment) lint

@@ -83,6 +83,7 @@ def _fill_in(fleet: TestedFleet, folder: Path) -> None:
     own = yaml.safe_load(page.read_text())
     values = {**own, **yaml.safe_load(text)}
     values["gtsd_release_signers"] = own["gtsd_release_signers"]
+    values |= fleet.customer
     # An operator's CA lies beside the inventory.
     del values["pki_folder"]
     page.write_text(yaml.safe_dump(values, width=1000))

@@ -42,7 +42,9 @@ class Bare(NamedTuple):
     def secrets(self) -> dict[str, str]:
         """What must not be seen."""
         password = (self.environment / ".vault-password").read_text().strip()
-        return {**environment.secrets(self.environment), "vault password": password}
+        vault = environment.secrets(self.environment)
+        known = {name: value for name, value in self.fleet.secrets.items() if "eab" in name}
+        return {**vault, **known, "vault password": password}
 
     def play(self, *arguments: str, **killed: Any) -> Play:
         """site.yml, as for production."""

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 _STEPS = [
+    "make environments",
     "make lint",
     "make test",
-    "make fuzz",
+    "make fuzz CALLS=10000",
     "make test-versions",
     "make test-fleet TOPOLOGY=small",
     "make test-fleet TOPOLOGY=full",
@@ -108,9 +109,10 @@ def test_each_step_says_how_long_it_took(machine: Machine) -> None:
     told = [re.sub(r"\d+ s", "N s", " ".join(line.split(" TESTS=")[0].split())) for line in summary]
     assert told == [
         "ok N s install_missing",
+        "ok N s make environments",
         "ok N s make lint",
         "ok N s make test",
-        "ok N s make fuzz",
+        "ok N s make fuzz CALLS=10000",
         "ok N s make test-versions",
         "ok N s as_root make test-fleet TOPOLOGY=small",
         "ok N s as_root make test-fleet TOPOLOGY=full",

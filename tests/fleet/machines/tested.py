@@ -50,6 +50,16 @@ class TestedFleet:
     def secrets(self) -> dict[str, str]:
         """What stands in the vault of a production inventory."""
         found: dict[str, str] = json.loads(self._fleet.places.secrets.read_text())
+        if key := self.customer.get("acme_eab_hmac_key"):
+            found["acme_eab_hmac_key"] = key
+        return found
+
+    @property
+    def customer(self) -> dict[str, str]:
+        """Variables by which its certificate authority knows it, where that wants to know."""
+        if not self.binds_accounts:
+            return {}
+        found: dict[str, str] = json.loads(self._fleet.places.customer.read_text())
         return found
 
     def join(self, name: str, group: str) -> None:
