@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -73,7 +74,16 @@ class MailServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Before 3.12 a server that stops does not wait for its connections: their sockets would be
+        # found open later, in the middle of another test.
+        bound = time.monotonic() + 2
+        while self._is_connected() and time.monotonic() < bound:
+            time.sleep(0.01)
         self._controller.stop()
+
+    def _is_connected(self) -> bool:
+        last = self._controller.smtpd
+        return last is not None and last.transport is not None
 
     @property
     def url(self) -> str:
