@@ -73,11 +73,7 @@ class Recorded:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        # Not by token: an async generator may be closed in another context than it was begun in.
-        ACTIVE.set(self._outer)
-        if error is not None:
-            fail(self._span, error)
-        self._span.end()
+        _leave(self._span, error, self._outer)
 
     def set(self, name: str, value: str | float | bool) -> None:
         """Add an attribute, such as a number of rows."""
@@ -122,16 +118,12 @@ class Deferred:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        ACTIVE.set(self._outer)
         if error is not None:
             self._begin()
         if self._span is None:
             # What a task that outlives it records is of the enclosing span.
             self._begun = self._outer
-            return
-        if error is not None:
-            fail(self._span, error)
-        self._span.end()
+        _leave(self._span, error, self._outer)
 
 
 def active(begun: Span, tracer: Tracer) -> Active:
@@ -139,9 +131,19 @@ def active(begun: Span, tracer: Tracer) -> Active:
     return Active(begun.get_span_context(), tracer, set_span_in_context(begun, Context()))
 
 
-def fail(failed: Span, error: BaseException) -> None:
+def _fail(failed: Span, error: BaseException) -> None:
     """Tell the type of the error, and whether it is a fault of ours."""
     failed.set_attribute("error.type", type(error).__qualname__)
     # A refusal is an answer like others, as it is for the server span.
     if not isinstance(error, ApiError) or error.status >= 500:
         failed.set_status(ERROR)
+
+
+def _leave(left: Span | None, error: BaseException | None, outer: Active | Deferred | None) -> None:
+    # Not by token: an async generator may be closed in another context than it was begun in.
+    ACTIVE.set(outer)
+    if left is None:
+        return
+    if error is not None:
+        _fail(left, error)
+    left.end()
