@@ -12,7 +12,7 @@ from pathlib import Path
 import testinfra
 from testinfra.host import Host as Inside
 
-from tests.fleet.machines import cgroups, inventory, network, plays, rehearsal
+from tests.fleet.machines import cgroups, identity, inventory, network, plays, rehearsal
 from tests.fleet.machines import fleet as machines
 from tests.fleet.machines.fleet import Fleet
 from tests.fleet.machines.plays import Play
@@ -32,7 +32,6 @@ class TestedFleet:
         self.shape = fleet.plan.shape.name
         self.suite = fleet.plan.suite
         self.gateway = fleet.plan.gateway
-        self.binds_accounts = fleet.plan.binds_accounts
         self.state = fleet.places.state
 
     # ---- who there is
@@ -57,10 +56,8 @@ class TestedFleet:
     @property
     def customer(self) -> dict[str, str]:
         """Variables by which its certificate authority knows it, where that wants to know."""
-        if not self.binds_accounts:
-            return {}
-        found: dict[str, str] = json.loads(self._fleet.places.customer.read_text())
-        return found
+        plan, places = self._fleet.plan, self._fleet.places
+        return identity.make_customer(places) if plan.binds_accounts else {}
 
     def join(self, name: str, group: str) -> None:
         """A spare host is in the inventory from now on."""
